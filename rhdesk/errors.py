@@ -1,0 +1,231 @@
+"""What can go wrong, as a tree a caller can catch at any height.
+
+* RhdeskError                      exit  what the caller can do
+  + BadInput                          2  fix what was typed
+    + BadName
+    + BadRequirement
+    + BadFunction
+    + CannotSend                         an argument or result that cannot cross the wire
+  + NotFound                          3  look elsewhere; `near` holds the closest names
+  + AlreadyExists                     4  choose another name, or say overwrite
+  + ConnectionFailed                  5  try again; `rhdesk doctor` says what is wrong
+    + ServletDied                        the process that ran the call is gone; `reason` says why
+  + Refused                           6  the far side does not know this token, or forbids it
+  + StoreBusy                         7  another rhdesk holds the lock; wait, or end it
+  + StoreUnwritable                   8  make room, or make the folder writable
+  + SetupFailed                       9  an environment, Ray or a cluster could not be made ready
+  + RunFailed                        10  read the far side's traceback
+    + RunCancelled                   11
+    + RunTimedOut                    12
+    + RunLost                        13  nobody can know how it ended; look before calling again
+
+Every class has a `code` that crosses the wire and becomes the same class on the other side, and
+the `exit_code` the command ends with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class RhdeskError(Exception):
+    """Base of everything rhdesk raises on purpose.
+
+    Attributes:
+        code: The word for this error on the wire and in ``--json``.
+        exit_code: What the command exits with.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def facts(self) -> dict[str, Any]:
+        """The attributes that belong to the error beside its text, ready for JSON."""
+        return {}
+
+
+class BadInput(RhdeskError, ValueError):
+    """What was typed cannot be used as it is."""
+
+    code = "bad_input"
+    exit_code = 2
+
+
+class BadName(BadInput):
+    """Text that does not spell a resource name."""
+
+    code = "bad_name"
+
+
+class BadRequirement(BadInput):
+    """A requirement that cannot be resolved or installed."""
+
+    code = "bad_requirement"
+
+
+class BadFunction(BadInput):
+    """A function or class that cannot be found, imported or sent."""
+
+    code = "bad_function"
+
+
+class CannotSend(BadInput, TypeError):
+    """A value that cannot cross the wire."""
+
+    code = "cannot_send"
+
+
+class NotFound(RhdeskError, LookupError):
+    """Nothing is stored under this name.
+
+    Attributes:
+        name: What was looked up.
+        near: The closest names that do exist, best first.
+    """
+
+    code = "not_found"
+    exit_code = 3
+
+    def __init__(self, name: str, *, kind: str = "resource", near: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"no {kind} is called {name!r}{hint}")
+        self.name = name
+        self.kind = kind
+        self.near = tuple(near)
+
+    def facts(self) -> dict[str, Any]:
+        return {"name": self.name, "kind": self.kind, "near": list(self.near)}
+
+
+class AlreadyExists(RhdeskError):
+    """The name is taken."""
+
+    code = "already_exists"
+    exit_code = 4
+
+
+class ConnectionFailed(RhdeskError):
+    """The cluster could not be reached; trying again may help."""
+
+    code = "connection_failed"
+    exit_code = 5
+
+
+class ServletDied(ConnectionFailed):
+    """The process that served the call is gone.
+
+    Attributes:
+        reason: Why, as the far side tells it ("killed by signal 9").
+    """
+
+    code = "servlet_died"
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def facts(self) -> dict[str, Any]:
+        return {"reason": self.reason}
+
+
+class Refused(RhdeskError):
+    """The far side refused: no token, a wrong one, or one for another cluster."""
+
+    code = "refused"
+    exit_code = 6
+
+
+class StoreBusy(RhdeskError):
+    """Another process holds the lock on the store.
+
+    Attributes:
+        holder: Who, as "pid 123 since 12:00 (rhdesk up here)".
+    """
+
+    code = "store_busy"
+    exit_code = 7
+
+    def __init__(self, message: str, *, holder: str = "") -> None:
+        super().__init__(message)
+        self.holder = holder
+
+    def facts(self) -> dict[str, Any]:
+        return {"holder": self.holder}
+
+
+class StoreUnwritable(RhdeskError, OSError):
+    """The folder that holds the record cannot be written: disk full, or read-only."""
+
+    code = "store_unwritable"
+    exit_code = 8
+
+
+class SetupFailed(RhdeskError):
+    """A cluster or an environment could not be made ready.
+
+    Attributes:
+        output: The last lines the failing step printed.
+    """
+
+    code = "setup_failed"
+    exit_code = 9
+
+    def __init__(self, message: str, *, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+    def facts(self) -> dict[str, Any]:
+        return {"output": self.output}
+
+
+class RunFailed(RhdeskError):
+    """The function ran on the far side, and raised.
+
+    Attributes:
+        run_id: Which run.
+        remote_traceback: The traceback as text, in the far side's own paths.
+    """
+
+    code = "run_failed"
+    exit_code = 10
+
+    def __init__(self, message: str, *, run_id: str = "", remote_traceback: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.remote_traceback = remote_traceback
+
+    def facts(self) -> dict[str, Any]:
+        return {"run_id": self.run_id, "remote_traceback": self.remote_traceback}
+
+
+class RunCancelled(RunFailed):
+    """The run was cancelled before it finished."""
+
+    code = "run_cancelled"
+    exit_code = 11
+
+
+class RunTimedOut(RunFailed, TimeoutError):
+    """The run took longer than its time-out and was cancelled."""
+
+    code = "run_timed_out"
+    exit_code = 12
+
+
+class RunLost(RunFailed):
+    """The process that ran the function died; whether the function finished is unknown."""
+
+    code = "run_lost"
+    exit_code = 13
+
+
+def error_classes() -> dict[str, type[RhdeskError]]:
+    """Every class by its `code`."""
+    found: dict[str, type[RhdeskError]] = {}
+    waiting: list[type[RhdeskError]] = [RhdeskError]
+    while waiting:
+        cls = waiting.pop()
+        found[cls.code] = cls
+        waiting.extend(cls.__subclasses__())
+    return found

@@ -1,0 +1,43 @@
+"""The nouns. Frozen, comparable, free of I/O; as JSON they are the shapes of ``--json``."""
+
+from rhdesk.models.cluster import Cluster as Cluster
+from rhdesk.models.cluster import ClusterState as ClusterState
+from rhdesk.models.cluster import NodeStats as NodeStats
+from rhdesk.models.env import Env as Env
+from rhdesk.models.env import EnvSpec as EnvSpec
+from rhdesk.models.function import Parameter as Parameter
+from rhdesk.models.function import Signature as Signature
+from rhdesk.models.log import LogHit as LogHit
+from rhdesk.models.log import LogLine as LogLine
+from rhdesk.models.log import Stream as Stream
+from rhdesk.models.name import Name as Name
+from rhdesk.models.record import Record as Record
+from rhdesk.models.record import Version as Version
+from rhdesk.models.run import Failure as Failure
+from rhdesk.models.run import Run as Run
+from rhdesk.models.run import RunStatus as RunStatus
+from rhdesk.models.step import Check as Check
+from rhdesk.models.step import Step as Step
+from rhdesk.models.step import StepState as StepState
+
+__all__ = [
+    "Check",
+    "Cluster",
+    "ClusterState",
+    "Env",
+    "EnvSpec",
+    "Failure",
+    "LogHit",
+    "LogLine",
+    "Name",
+    "NodeStats",
+    "Parameter",
+    "Record",
+    "Run",
+    "RunStatus",
+    "Signature",
+    "Step",
+    "StepState",
+    "Stream",
+    "Version",
+]

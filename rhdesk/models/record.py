@@ -1,0 +1,34 @@
+"""What the naming store holds under a name, and the versions it had."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """The full name, ``~/digits``."""
+    resource_type: str
+    """``function``, ``module``, ``env``, ``cluster`` ..."""
+    config: dict[str, Any]
+    """What ``config.json`` holds; unknown members are kept and written back."""
+    version: str = ""
+    """Hash of the config; what ``name@version`` means."""
+    saved_at: datetime | None = None
+    """UTC."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One save of one name, newest first in a history."""
+
+    name: str
+    version: str
+    saved_at: datetime
+    author: str = ""
+    summary: str = ""
+    """What changed, in a few words."""
+    deleted: bool = False
+    config: dict[str, Any] = {}

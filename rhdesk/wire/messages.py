@@ -1,0 +1,153 @@
+"""The messages themselves, as msgspec structs; on the wire they are msgpack."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from rhdesk.errors import BadInput, RhdeskError, error_classes
+
+T = TypeVar("T")
+
+JSON_TYPE: Final = "application/json"
+PAYLOAD_TYPE: Final = "application/x-rhdesk-payload"
+FRAMES_TYPE: Final = "application/x-rhdesk-frames"
+MESSAGE_TYPE: Final = "application/x-msgpack"
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A function or class as a servlet knows it; its hash is what a call names."""
+
+    kind: str
+    """``function`` or ``module``."""
+    name: str
+    """Full name, ``~/digits``; never just the leaf, which two folders may share."""
+    tree: str = ""
+    """Hash of the code tree it is imported from; empty when it travels by value."""
+    module: str = ""
+    qualname: str = ""
+    blob: str = ""
+    """SHA-256 of the pickle, when it travels by value or has state."""
+    signature: dict[str, Any] = {}
+    """A `Signature`, for the JSON endpoint's own error messages."""
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who is called, and how. The arguments travel beside it."""
+
+    run_id: str
+    """Idempotency key: a second request with it never runs the function again."""
+    definition: str
+    """Hash of the `Definition`."""
+    instance: str = ""
+    """Key of a module instance on the cluster; its state is kept between calls."""
+    method: str = ""
+    """Empty for a function; ``__init__`` makes the instance."""
+    timeout_s: float = 0.0
+    """0 is no limit."""
+    keep: str = ""
+    """Keep the result on the cluster under this key and answer with the key."""
+    lines: bool = True
+    """Whether the log is wanted in the answer."""
+    items: int = 0
+    """Above 0, a map: the body begins with that many u32 lengths, then a payload for each item."""
+    as_json: bool = False
+    """Answer with what JSON can hold: a caller that opens no pickles asks for this."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    kind: str
+    """Qualified class name, ``builtins.ValueError``."""
+    message: str
+    traceback: str = ""
+    pickle: bytes = b""
+    """The exception itself, for callers that may unpickle; empty when it cannot be pickled."""
+
+
+class RunEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    run_id: str
+    status: str
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    lines: int = 0
+    """How many lines the run printed."""
+    failed: Failed | None = None
+
+
+class RunSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a servlet knows of a run."""
+
+    run_id: str
+    status: str
+    """As `RunStatus`; ``unknown`` when the servlet never heard of it."""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    lines: int = 0
+    items: int = 0
+    failed: Failed | None = None
+
+
+class EnvSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An env servlet, as the gateway sees it."""
+
+    name: str
+    address: str = ""
+    """host:port of its own endpoint; empty while it is not up."""
+    pid: int = 0
+    python: str = ""
+    lock: str = ""
+    state: str = "up"
+    why: str = ""
+    started_at: float = 0.0
+    packages: tuple[str, ...] = ()
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    cluster: str
+    cluster_id: str
+    wire: int
+    pid: int
+    started_at: float
+    cpus: int = 0
+    ray: str = ""
+    python: str = ""
+    envs: tuple[EnvSeen, ...] = ()
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error as it crosses the wire."""
+
+    code: str
+    message: str
+    facts: dict[str, Any] = {}
+
+
+_encoder = msgspec.msgpack.Encoder()
+pack = _encoder.encode
+
+
+def unpack(data: bytes | memoryview, kind: type[T]) -> T:
+    """Read a message.
+
+    Raises:
+        BadInput: *data* is not one.
+    """
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except msgspec.DecodeError as exc:
+        raise BadInput(f"not a {kind.__name__} message: {exc}") from exc
+
+
+def fault_of(error: RhdeskError) -> Fault:
+    return Fault(code=error.code, message=str(error), facts=error.facts())
+
+
+def error_of(fault: Fault) -> RhdeskError:
+    """The same error again, on this side."""
+    cls = error_classes().get(fault.code, RhdeskError)
+    error = cls.__new__(cls, fault.message)
+    Exception.__init__(error, fault.message)
+    for fact, value in fault.facts.items():
+        setattr(error, fact, value)
+    return error

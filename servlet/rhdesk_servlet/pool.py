@@ -1,0 +1,341 @@
+"""Worker processes: started when a call needs one, fed, and ended when they must be.
+
+One worker runs one function at a time; a module instance has a worker of its own. A worker belongs
+to one code tree, so calls in flight finish on the code they named while new ones run on theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from rhdesk.wire.pickles import Buffer
+from rhdesk_servlet import channel, processes, zygote
+from rhdesk_servlet.capture import RawOutput
+from rhdesk_servlet.channel import Call, Cancel, Ended, Message, More, Yielded
+
+GRACE_S: Final = 1.0
+"""How long a cancelled call has to end by itself before its process is ended."""
+
+
+class Body:
+    """Bytes that came with a request: in memory, or in a memfd when there are many."""
+
+    __slots__ = ("memfd", "view")
+
+    def __init__(self, data: Buffer = b"", memfd: int = -1) -> None:
+        self.view = channel.map_memfd(memfd) if memfd >= 0 else memoryview(data)
+        self.memfd = memfd
+
+    def __del__(self) -> None:
+        if self.memfd >= 0:
+            os.close(self.memfd)
+
+
+class Listener(Protocol):
+    """Who hears of a call; every method is called in the event loop."""
+
+    def started(self, worker: Worker) -> None: ...
+    def heard(self, message: Ended | Yielded, body: memoryview) -> None: ...
+    def died(self, why: str) -> None: ...
+
+
+class Job:
+    """A call on its way to a worker."""
+
+    __slots__ = ("body", "call", "listener", "pieces")
+
+    def __init__(
+        self, call: Call, pieces: Sequence[Buffer], listener: Listener, body: Body | None = None
+    ) -> None:
+        self.call = call
+        self.pieces = pieces
+        self.listener = listener
+        self.body = body
+        """The same bytes as *pieces*, when they lie in a memfd that can be passed on."""
+
+    @property
+    def instance(self) -> str:
+        return self.call.instance if self.call.entry.kind == "module" else ""
+
+
+class Worker:
+    """One worker process, as the env servlet sees it."""
+
+    def __init__(self, worker_id: str, end: socket.socket, tree: str, instance: str) -> None:
+        self.worker_id = worker_id
+        self.end = end
+        self.tree = tree
+        self.instance = instance
+        """Key of the module instance it holds; empty for a worker of functions."""
+        self.pid = 0
+        self.jobs: dict[str, Job] = {}
+        self.raw: RawOutput | None = None
+        self.outbox: deque[tuple[list[Buffer], int]] = deque()
+        self.idle_since = time.monotonic()
+        self.is_closing = False
+        self.ended_because = ""
+
+
+class Pool:
+    """Workers of one env servlet.
+
+    Args:
+        folder: The env servlet's folder.
+        most: Function workers at most; further calls wait their turn.
+        environ: Variables every worker has.
+    """
+
+    def __init__(self, folder: Path, *, most: int, environ: dict[str, str]) -> None:
+        self._folder = folder
+        self._most = most
+        self._environ = environ
+        self._workers: dict[str, Worker] = {}
+        self._instances: dict[str, Worker] = {}
+        self._waiting: deque[Job] = deque()
+        self._control: socket.socket
+        self._process: asyncio.subprocess.Process
+
+    async def start(self) -> None:
+        """Start the zygote."""
+        ours, theirs = channel.pair()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "rhdesk_servlet.zygote",
+            str(theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+            env=os.environ | self._environ,
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        theirs.close()
+        ours.setblocking(False)
+        self._control = ours
+        asyncio.get_running_loop().add_reader(ours, self._hear_zygote)
+
+    async def close(self) -> None:
+        """End every worker and what it started."""
+        for worker in list(self._workers.values()):
+            self._end(worker, "the env servlet is stopping")
+        asyncio.get_running_loop().remove_reader(self._control)
+        self._control.close()
+        await self._process.wait()
+
+    def submit(self, job: Job) -> None:
+        """Give a call to a worker, now or when one is free."""
+        if job.instance:
+            worker = self._instances.get(job.instance)
+            if worker is None:
+                worker = self._fork(job.call.entry.tree, job.instance)
+            self._give(worker, job)
+        else:
+            self._waiting.append(job)
+            self._pump()
+
+    def has_instance(self, key: str) -> bool:
+        return key in self._instances
+
+    def drop_instance(self, key: str) -> None:
+        """End the worker that holds a module instance; its state is gone."""
+        if worker := self._instances.get(key):
+            self._end(worker, "the object was deleted")
+
+    def more(self, worker: Worker, run_id: str) -> None:
+        """Tell a generator that its reader has caught up by one item."""
+        self._send(worker, More(run_id), ())
+
+    def withdraw(self, run_id: str) -> bool:
+        """Take back calls no worker has yet; whether there were any."""
+        kept = [job for job in self._waiting if job.call.run_id != run_id]
+        found = len(kept) < len(self._waiting)
+        self._waiting = deque(kept)
+        return found
+
+    def interrupt(self, worker: Worker, run_id: str) -> None:
+        """Ask a run to stop: `RunCancelled` is raised in it at its next line of Python."""
+        if worker.instance:
+            self._send(worker, Cancel(run_id), ())
+        elif worker.pid:
+            os.kill(worker.pid, signal.SIGUSR1)
+
+    def end_family(self, worker: Worker, since: int) -> None:
+        """End what a run started on the side: processes younger than *since* (ticks)."""
+        if worker.pid:
+            mark = f"{zygote.MARK}={worker.worker_id}"
+            processes.end(processes.family(worker.pid, mark=mark, since=since))
+
+    def kill(self, worker: Worker, why: str) -> None:
+        """End a worker that did not stop when asked, and everything it started."""
+        self._end(worker, why)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Workers, and calls running or waiting."""
+        running = sum(len(worker.jobs) for worker in self._workers.values())
+        return len(self._workers), running + len(self._waiting)
+
+    # ---- workers
+
+    def _pump(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        while waiting:
+            job = waiting.popleft()
+            if (worker := self._free(job.call.entry.tree)) is None:
+                self._waiting.append(job)
+                if not self._has_room():
+                    self._waiting.extend(waiting)
+                    return
+            else:
+                self._give(worker, job)
+
+    def _free(self, tree: str) -> Worker | None:
+        """An idle worker of *tree*, else a new one while there is room."""
+        idle = [w for w in self._workers.values() if not (w.instance or w.jobs or w.is_closing)]
+        mine = [worker for worker in idle if worker.tree == tree]
+        if mine:
+            return max(mine, key=lambda worker: worker.idle_since)
+        if not self._has_room():
+            if not idle:
+                return None
+            self._end(min(idle, key=lambda worker: worker.idle_since), "retired")
+        return self._fork(tree, "")
+
+    def _has_room(self) -> bool:
+        return sum(1 for w in self._workers.values() if not w.instance) < self._most
+
+    def _fork(self, tree: str, instance: str) -> Worker:
+        worker_id = secrets.token_hex(8)
+        ours, theirs = channel.pair()
+        ours.setblocking(False)
+        worker = Worker(worker_id, ours, tree, instance)
+        worker.raw = RawOutput(self._folder / "workers" / worker_id)
+        self._workers[worker_id] = worker
+        if instance:
+            self._instances[instance] = worker
+        fork = zygote.Fork(worker_id, str(self._folder))
+        self._control.setblocking(True)
+        socket.send_fds(self._control, [zygote.encode(fork)], [theirs.fileno()])
+        self._control.setblocking(False)
+        theirs.close()
+        asyncio.get_running_loop().add_reader(ours, self._hear, worker)
+        return worker
+
+    def _give(self, worker: Worker, job: Job) -> None:
+        if not worker.jobs and worker.raw is not None:
+            worker.raw.skip()
+        worker.jobs[job.call.run_id] = job
+        job.listener.started(worker)
+        self._send(worker, job.call, job.pieces, job.body.memfd if job.body else -1)
+
+    def _send(
+        self, worker: Worker, message: Message, pieces: Sequence[Buffer], memfd: int = -1
+    ) -> None:
+        packet, fd = channel.encode(message, pieces, memfd)
+        worker.outbox.append((packet, fd))
+        if len(worker.outbox) == 1:
+            self._flush(worker)
+
+    def _flush(self, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        while worker.outbox:
+            packet, fd = worker.outbox[0]
+            try:
+                channel.send(worker.end, packet, fd)
+            except BlockingIOError:
+                loop.add_writer(worker.end, self._flush, worker)
+                return
+            except OSError:  # it died; the zygote tells how
+                pass
+            worker.outbox.popleft()
+            if fd >= 0:
+                os.close(fd)
+        loop.remove_writer(worker.end)
+
+    def _hear(self, worker: Worker) -> None:
+        while True:
+            try:
+                received = channel.receive(worker.end)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                asyncio.get_running_loop().remove_reader(worker.end)
+                return
+            message, body = received
+            if not isinstance(message, Ended | Yielded):
+                continue
+            job = worker.jobs.get(message.run_id)
+            if job is None:
+                continue
+            if isinstance(message, Ended) and message.last:
+                del worker.jobs[message.run_id]
+                worker.idle_since = time.monotonic()
+            job.listener.heard(message, body)
+            if not (worker.jobs or worker.instance) and self._waiting:
+                self._pump()
+
+    def _hear_zygote(self) -> None:
+        while True:
+            try:
+                data = self._control.recv(65536)
+            except BlockingIOError:
+                return
+            if not data:
+                asyncio.get_running_loop().remove_reader(self._control)
+                return
+            news = zygote.decode_news(data)
+            if isinstance(news, zygote.Forked):
+                if worker := self._workers.get(news.worker_id):
+                    worker.pid = news.pid
+                continue
+            for worker in list(self._workers.values()):
+                if worker.pid == news.pid:
+                    self._forget(worker, worker.ended_because or how_it_died(news))
+
+    def _forget(self, worker: Worker, why: str) -> None:
+        """A worker's process is gone."""
+        loop = asyncio.get_running_loop()
+        self._hear(worker)
+        loop.remove_reader(worker.end)
+        loop.remove_writer(worker.end)
+        worker.end.close()
+        for _, fd in worker.outbox:
+            if fd >= 0:
+                os.close(fd)
+        self._workers.pop(worker.worker_id, None)
+        if self._instances.get(worker.instance) is worker:
+            del self._instances[worker.instance]
+        jobs, worker.jobs = worker.jobs, {}
+        for job in jobs.values():
+            job.listener.died(why)
+        self._pump()
+
+    def _end(self, worker: Worker, why: str) -> None:
+        worker.is_closing = True
+        worker.ended_because = why
+        if not worker.pid:
+            # Not forked yet: closing its channel ends it as soon as it is.
+            worker.end.shutdown(socket.SHUT_RDWR)
+            return
+        self.end_family(worker, 0)
+        if found := processes.look(worker.pid):
+            processes.end([found])
+
+
+def how_it_died(died: zygote.Died) -> str:
+    """A wait status for a person."""
+    if os.WIFSIGNALED(died.status):
+        number = os.WTERMSIG(died.status)
+        hint = " (out of memory?)" if number == signal.SIGKILL else ""
+        return f"its process {died.pid} was killed by {signal.Signals(number).name}{hint}"
+    return f"its process {died.pid} ended itself with exit code {os.WEXITSTATUS(died.status)}"
