@@ -44,5 +44,3 @@ class NodeStats(msgspec.Struct, frozen=True, kw_only=True):
     """0..100 over all cores."""
     memory_used_bytes: int
     memory_total_bytes: int
-    running: int = 0
-    """Runs in progress on the node."""

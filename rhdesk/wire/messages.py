@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from rhdesk.errors import BadInput, RhdeskError, error_classes
+from rhdesk.models import EnvSpec
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Called(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the log is wanted in the answer."""
     items: int = 0
     """Above 0, a map: the body begins with that many u32 lengths, then a payload for each item."""
+    detach: bool = False
+    """Answer with a `RunSeen` as soon as the run is accepted; it is followed by another request."""
     as_json: bool = False
     """Answer with what JSON can hold: a caller that opens no pickles asks for this."""
 
@@ -86,6 +89,18 @@ class RunSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lines: int = 0
     items: int = 0
     failed: Failed | None = None
+
+
+class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Make an environment, or find it made."""
+
+    spec: EnvSpec
+    lines: tuple[str, ...] = ()
+    """Requirements as pip reads them."""
+    folders: tuple[str, ...] = ()
+    """Local projects to install, as folders on the cluster."""
+    force: bool = False
+    """Resolve again, and start the env servlet anew."""
 
 
 class EnvSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

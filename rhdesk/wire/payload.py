@@ -145,6 +145,12 @@ class Payload:
         return hashed.hexdigest()
 
 
+def map_pieces(payloads: Sequence[Payload]) -> list[Buffer]:
+    """The body of a map: the length of each item's payload, then the payloads."""
+    bodies = [payload.to_bytes() for payload in payloads]
+    return [struct.pack(f"<{len(bodies)}I", *map(len, bodies)), *bodies]
+
+
 def size(pieces: Iterable[Buffer]) -> int:
     """Bytes in all *pieces* together."""
     return sum(_nbytes(piece) for piece in pieces)

@@ -85,6 +85,9 @@ class EnvServlet:
         if entry.kind == "module" and called.method != "__init__":
             self._need_instance(called)
         run = self._runs.start(called, entry, await request.body())
+        if called.detach:
+            await answer(request, [pack(run.seen())])
+            return
         if not run.is_finished:
             await run.change(_SOON_S)
         if (whole := self._runs.answer_at_once(run)) is not None:

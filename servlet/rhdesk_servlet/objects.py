@@ -14,17 +14,9 @@ import secrets
 from hashlib import sha256
 from pathlib import Path
 
-import msgspec
-
 from rhdesk.errors import NotFound
 from rhdesk.wire.payload import Payload
 from rhdesk.wire.pickles import Buffer
-
-
-class Reference(msgspec.Struct, frozen=True):
-    """Stands in an argument for the value kept under *key*; a worker puts the value there."""
-
-    key: str
 
 
 class ObjectFolder:

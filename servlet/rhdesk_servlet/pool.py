@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from rhdesk import processes
 from rhdesk.wire.pickles import Buffer
-from rhdesk_servlet import channel, processes, zygote
+from rhdesk_servlet import channel, zygote
 from rhdesk_servlet.capture import RawOutput
 from rhdesk_servlet.channel import Call, Cancel, Ended, Message, More, Yielded
 
@@ -169,9 +170,9 @@ class Pool:
 
     def end_family(self, worker: Worker, since: int) -> None:
         """End what a run started on the side: processes younger than *since* (ticks)."""
-        if worker.pid:
+        if found := processes.find(worker.pid):
             mark = f"{zygote.MARK}={worker.worker_id}"
-            processes.end(processes.family(worker.pid, mark=mark, since=since))
+            processes.end(processes.family(found, mark=mark, since=since))
 
     def kill(self, worker: Worker, why: str) -> None:
         """End a worker that did not stop when asked, and everything it started."""
@@ -328,7 +329,7 @@ class Pool:
             worker.end.shutdown(socket.SHUT_RDWR)
             return
         self.end_family(worker, 0)
-        if found := processes.look(worker.pid):
+        if found := processes.find(worker.pid):
             processes.end([found])
 
 

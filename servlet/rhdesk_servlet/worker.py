@@ -28,10 +28,11 @@ from rhdesk.wire import pickles
 from rhdesk.wire.messages import Failed, pack
 from rhdesk.wire.payload import Payload
 from rhdesk.wire.pickles import Buffer
+from rhdesk.wire.reference import Reference
 from rhdesk_servlet import capture, channel
 from rhdesk_servlet.channel import Call, Cancel, Ended, Entry, More, Yielded
 from rhdesk_servlet.plain import as_plain
-from rhdesk_servlet.objects import ObjectFolder, Reference
+from rhdesk_servlet.objects import ObjectFolder
 
 _AHEAD: Final = 64
 """Items a generator may be ahead of its reader."""

@@ -1,0 +1,370 @@
+"""`Desk`: the same verbs as `AsyncDesk`, for code without an event loop.
+
+Every method here is one line of delegation; `tests/unit/test_blocking_parity.py` keeps the two in
+step. One background thread runs one event loop for as long as the desk is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import wait
+from contextlib import ExitStack, aclosing, suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from rhdesk.code.bundle import Bundle
+from rhdesk.config import Settings
+from rhdesk.desk import AsyncDesk
+from rhdesk.models import (
+    Check,
+    Cluster,
+    Env,
+    EnvSpec,
+    LogHit,
+    LogLine,
+    NodeStats,
+    Record,
+    Run,
+    Signature,
+    Step,
+    Version,
+)
+
+T = TypeVar("T")
+
+_BATCH: Final = 64
+"""Items carried across the thread boundary per hop, at most."""
+
+
+class Desk:
+    """A desk that blocks. Use it as a context manager, or close it.
+
+    Raises:
+        RuntimeError: Opened inside a running event loop; use `AsyncDesk` there.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        _refuse_inside_a_loop()
+        with ExitStack() as stack:
+            self.portal: BlockingPortal = stack.enter_context(
+                start_blocking_portal(name="rhdesk")
+            )
+            self.asynchronous: AsyncDesk = stack.enter_context(
+                self.portal.wrap_async_context_manager(
+                    self.portal.call(AsyncDesk.open, settings)
+                )
+            )
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._open.close()
+
+    # ---- clusters
+
+    def up(self, cluster: str = "here") -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.up, cluster))
+
+    def down(self, cluster: str = "here") -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.down, cluster))
+
+    def cluster(self, name: str = "here") -> Cluster:
+        return self.portal.call(self.asynchronous.cluster, name)
+
+    def clusters(self) -> list[Cluster]:
+        return self.portal.call(self.asynchronous.clusters)
+
+    def stats(self, cluster: str = "here") -> list[NodeStats]:
+        return self.portal.call(self.asynchronous.stats, cluster)
+
+    def doctor(self, cluster: str = "here") -> list[Check]:
+        return self.portal.call(self.asynchronous.doctor, cluster)
+
+    # ---- environments
+
+    def envs(self, cluster: str = "here") -> list[Env]:
+        return self.portal.call(self.asynchronous.envs, cluster)
+
+    def make_env(
+        self, spec: EnvSpec, *, on: str = "here", force: bool = False
+    ) -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.make_env, spec, on=on, force=force))
+
+    def drop_env(self, name: str, *, on: str = "here") -> None:
+        self.portal.call(partial(self.asynchronous.drop_env, name, on=on))
+
+    # ---- calls
+
+    def signature(self, target: str, *, method: str = "") -> Signature:
+        return self.portal.call(partial(self.asynchronous.signature, target, method=method))
+
+    def methods(self, target: str) -> list[str]:
+        return self.portal.call(self.asynchronous.methods, target)
+
+    def bundle(self, target: str) -> Bundle:
+        return self.portal.call(self.asynchronous.bundle, target)
+
+    def send(self, name: str, bundle: Bundle, *, on: str, env: str) -> str:
+        return self.portal.call(partial(self.asynchronous.send, name, bundle, on=on, env=env))
+
+    def submit(
+        self,
+        target: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        args: Sequence[Any] = (),
+        method: str = "",
+        on: str = "here",
+        env: str = "",
+        timeout_s: float | None = None,
+    ) -> Run:
+        return self.portal.call(
+            partial(
+                self.asynchronous.submit,
+                target,
+                arguments,
+                args=args,
+                method=method,
+                on=on,
+                env=env,
+                timeout_s=timeout_s,
+            )
+        )
+
+    def start(
+        self,
+        name: str,
+        bundle: Bundle,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str = "",
+        instance: str = "",
+        on: str = "here",
+        env: str = "base",
+        timeout_s: float = 0.0,
+        as_json: bool = True,
+        keep: str = "",
+        run_id: str = "",
+    ) -> Run:
+        return self.portal.call(
+            partial(
+                self.asynchronous.start,
+                name,
+                bundle,
+                args,
+                kwargs,
+                method=method,
+                instance=instance,
+                on=on,
+                env=env,
+                timeout_s=timeout_s,
+                as_json=as_json,
+                keep=keep,
+                run_id=run_id,
+            )
+        )
+
+    def forget_sent(self) -> None:
+        self.asynchronous.forget_sent()
+
+    def follow(self, run_id: str, *, after: int = -1) -> Iterator[LogLine]:
+        return self.iterate(partial(self.asynchronous.follow, run_id, after=after))
+
+    def result(self, run_id: str) -> Any:
+        return self.portal.call(self.asynchronous.result, run_id)
+
+    def wait(self, run_id: str) -> Run:
+        return self.portal.call(self.asynchronous.wait, run_id)
+
+    def cancel(self, run_id: str, *, force: bool = False) -> Run:
+        return self.portal.call(partial(self.asynchronous.cancel, run_id, force=force))
+
+    def exec(self, commands: Sequence[str], *, on: str = "here", env: str = "base") -> Run:
+        return self.portal.call(partial(self.asynchronous.exec, commands, on=on, env=env))
+
+    def curl(self, target: str, *, method: str = "") -> str:
+        return self.portal.call(partial(self.asynchronous.curl, target, method=method))
+
+    # ---- objects on a cluster
+
+    def put(self, key: str, value: Any, *, on: str = "here", env: str = "base") -> None:
+        self.portal.call(partial(self.asynchronous.put, key, value, on=on, env=env))
+
+    def get(self, key: str, *, on: str = "here") -> Any:
+        return self.portal.call(partial(self.asynchronous.get, key, on=on))
+
+    def keys(self, *, on: str = "here", env: str = "") -> list[str]:
+        return self.portal.call(partial(self.asynchronous.keys, on=on, env=env))
+
+    def rename_key(self, old: str, new: str, *, on: str = "here") -> None:
+        self.portal.call(partial(self.asynchronous.rename_key, old, new, on=on))
+
+    def delete_keys(self, keys: Sequence[str], *, on: str = "here") -> list[str]:
+        return self.portal.call(partial(self.asynchronous.delete_keys, keys, on=on))
+
+    def clear(self, *, on: str = "here") -> None:
+        self.portal.call(partial(self.asynchronous.clear, on=on))
+
+    # ---- names
+
+    def save(self, record: Record, *, overwrite: bool = True) -> Record:
+        return self.portal.call(partial(self.asynchronous.save, record, overwrite=overwrite))
+
+    def save_target(
+        self, target: str, name: str, *, env: str = "", overwrite: bool = True
+    ) -> Record:
+        return self.portal.call(
+            partial(self.asynchronous.save_target, target, name, env=env, overwrite=overwrite)
+        )
+
+    def load(self, name: str) -> Record:
+        return self.portal.call(self.asynchronous.load, name)
+
+    def exists(self, name: str) -> bool:
+        return self.portal.call(self.asynchronous.exists, name)
+
+    def resources(self, folder: str = "", *, resource_type: str = "") -> list[Record]:
+        return self.portal.call(
+            partial(self.asynchronous.resources, folder, resource_type=resource_type)
+        )
+
+    def rename(self, old: str, new: str) -> Record:
+        return self.portal.call(self.asynchronous.rename, old, new)
+
+    def delete(self, name: str) -> None:
+        self.portal.call(self.asynchronous.delete, name)
+
+    def history(self, name: str, *, limit: int = 100) -> list[Version]:
+        return self.portal.call(partial(self.asynchronous.history, name, limit=limit))
+
+    # ---- the record of runs
+
+    def run(self, run_id: str) -> Run:
+        return self.portal.call(self.asynchronous.run, run_id)
+
+    def runs(
+        self,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        function: str = "",
+        status: str = "",
+        cluster: str = "",
+    ) -> list[Run]:
+        return self.portal.call(
+            partial(
+                self.asynchronous.runs,
+                limit=limit,
+                offset=offset,
+                function=function,
+                status=status,
+                cluster=cluster,
+            )
+        )
+
+    def count_runs(self, *, function: str = "", status: str = "", cluster: str = "") -> int:
+        return self.portal.call(
+            partial(
+                self.asynchronous.count_runs, function=function, status=status, cluster=cluster
+            )
+        )
+
+    def lines(self, run_id: str, start: int = 0, stop: int | None = None) -> list[LogLine]:
+        return self.portal.call(self.asynchronous.lines, run_id, start, stop)
+
+    def count_lines(self, run_id: str) -> int:
+        return self.portal.call(self.asynchronous.count_lines, run_id)
+
+    def find_line(
+        self, run_id: str, text: str, *, after: int = -1, backwards: bool = False
+    ) -> int | None:
+        return self.portal.call(
+            partial(
+                self.asynchronous.find_line, run_id, text, after=after, backwards=backwards
+            )
+        )
+
+    def find_level(
+        self, run_id: str, levels: Sequence[str], *, after: int = -1, backwards: bool = False
+    ) -> int | None:
+        return self.portal.call(
+            partial(
+                self.asynchronous.find_level, run_id, levels, after=after, backwards=backwards
+            )
+        )
+
+    def search(self, text: str, *, run_id: str = "", limit: int = 100) -> list[LogHit]:
+        return self.portal.call(
+            partial(self.asynchronous.search, text, run_id=run_id, limit=limit)
+        )
+
+    def pin(self, run_id: str, *, pinned: bool = True) -> Run:
+        return self.portal.call(partial(self.asynchronous.pin, run_id, pinned=pinned))
+
+    def remove_runs(self, run_ids: Sequence[str]) -> int:
+        return self.portal.call(self.asynchronous.remove_runs, run_ids)
+
+    def retain(self) -> int:
+        return self.portal.call(self.asynchronous.retain)
+
+    def catch_up(self) -> int:
+        return self.portal.call(self.asynchronous.catch_up)
+
+    # ---- underneath
+
+    def iterate(self, make: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
+        """Pull an async generator from a plain thread.
+
+        One task on the loop owns the generator from first item to close, so leaving early --
+        ``break``, an exception, Ctrl-C at any instruction -- is always the same act: cancel it.
+        """
+        send, receive = create_memory_object_stream[T](_BATCH)
+
+        async def pump() -> None:
+            async with send, aclosing(make()) as items:
+                async for item in items:
+                    await send.send(item)
+
+        async def batch() -> list[T]:
+            try:
+                items = [await receive.receive()]
+            except EndOfStream:
+                return []
+            with suppress(WouldBlock, EndOfStream):
+                while len(items) < _BATCH:
+                    items.append(receive.receive_nowait())
+            return items
+
+        pumping = self.portal.start_task_soon(pump)
+        try:
+            while items := self.portal.call(batch):
+                yield from items
+            pumping.result()
+        finally:
+            pumping.cancel()
+            wait([pumping])
+            self.portal.call(receive.aclose)
+
+
+def _refuse_inside_a_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("Desk blocks; inside an event loop, await AsyncDesk instead")

@@ -1,0 +1,1 @@
+"""Reaching clusters: bring one up, open a line to its servlets."""

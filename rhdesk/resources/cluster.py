@@ -1,0 +1,269 @@
+"""``rh.cluster``: a place where functions run, as a handle."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+from rhdesk.clusters.servlet_client import ServletClient
+from rhdesk.errors import BadInput, NotFound
+from rhdesk.models import Cluster as ClusterSeen
+from rhdesk.models import ClusterState, EnvSpec, Run
+from rhdesk.resources.resource import Resource
+from rhdesk.resources.session import HERE, session
+from rhdesk.wire.payload import Payload
+
+
+def cluster(
+    name: str,
+    host: str | Sequence[str] | None = None,
+    ssh_creds: dict[str, Any] | None = None,
+    dryrun: bool = False,
+    **kwargs: Any,
+) -> Cluster:
+    """A cluster by name; ``here`` is this machine.
+
+    Raises:
+        BadInput: *host* was given: machines over SSH are not in this version.
+    """
+    if host is not None or ssh_creds is not None or kwargs:
+        asked = ", ".join(["host"] * (host is not None) + ["ssh_creds"] * bool(ssh_creds) + [*kwargs])
+        raise BadInput(
+            f"rh.cluster({name!r}, {asked}=...): this version knows the cluster 'here'; "
+            "clusters over SSH and in clouds come with the next ones"
+        )
+    if name in {HERE, "~/here"}:
+        return Cluster(HERE, dryrun=dryrun)
+    return Cluster.from_name(name, dryrun=dryrun)
+
+
+class Cluster(Resource):
+    """A cluster. ``rh.here`` is the one on this machine."""
+
+    RESOURCE_TYPE: ClassVar[str] = "cluster"
+
+    def __init__(self, name: str, dryrun: bool = False) -> None:
+        super().__init__(name, dryrun)
+        self.key = name.removeprefix("~/")
+        """What the desk calls it."""
+
+    @classmethod
+    def of_config(cls, config: dict[str, Any]) -> Self:
+        if config.get("resource_subtype", "Cluster") != "Cluster":
+            raise BadInput(
+                f"{config.get('name')} is a {config['resource_subtype']}: a machine to be brought "
+                "up in a cloud, which this version cannot do yet; rh.cluster('here') is this machine"
+            )
+        return cls(str(config["name"]))
+
+    # ---- life
+
+    def is_up(self) -> bool:
+        return self.status().state is ClusterState.UP
+
+    def up(self) -> Self:
+        """Bring it up, or find it up."""
+        session().up(self.key)
+        return self
+
+    def up_if_not(self) -> Self:
+        return self if self.is_up() else self.up()
+
+    def teardown(self) -> None:
+        """End exactly the processes that `up` started."""
+        session().show(session().desk.down(self.key))
+
+    def status(self) -> ClusterSeen:
+        """How it is doing; answers within two seconds."""
+        return session().desk.cluster(self.key)
+
+    def keep_warm(self, autostop_mins: int = -1) -> Self:
+        """Nothing to do: a machine of your own is not stopped when idle."""
+        return self
+
+    @contextmanager
+    def pause_autostop(self) -> Iterator[None]:
+        """Nothing to do either, for as long as the block runs."""
+        yield
+
+    def is_connected(self) -> bool:
+        return self.is_up()
+
+    def check_server(self, restart_server: bool = True) -> None:
+        """See that its servlets answer; bring it up if they do not and it may."""
+        if not self.is_up() and restart_server:
+            self.up()
+
+    def restart_server(self, **_: Any) -> None:
+        """Down and up again. What runs is ended; names and the record stay."""
+        self.teardown()
+        self.up()
+
+    def on_this_cluster(self) -> bool:
+        """Whether this program itself runs in one of its workers."""
+        import os  # deferred: nothing else here needs it
+
+        return "RHDESK_WORKER" in os.environ
+
+    # ---- commands
+
+    def run(
+        self,
+        commands: Sequence[str] | str,
+        env: Any = None,
+        stream_logs: bool = True,
+        port_forward: Any = None,
+        require_outputs: bool = True,
+        run_name: str | None = None,
+    ) -> list[tuple[int, str, str]]:
+        """Run shell commands; each one's exit code, stdout and stderr."""
+        commands = [commands] if isinstance(commands, str) else list(commands)
+        desk = session().desk
+        run = desk.exec(commands, on=self.key, env=self._env_name(env))
+        if stream_logs:
+            self._show(run)
+        return [tuple(each) for each in desk.result(run.run_id)]
+
+    def run_python(
+        self,
+        commands: Sequence[str],
+        env: Any = None,
+        stream_logs: bool = True,
+        port_forward: Any = None,
+        run_name: str | None = None,
+    ) -> list[tuple[int, str, str]]:
+        """Run lines of Python in one interpreter of an environment."""
+        command = f"python -c {shlex.quote(chr(10).join(commands))}"
+        return self.run([command], env=env, stream_logs=stream_logs, run_name=run_name)
+
+    def install_packages(self, reqs: Sequence[str], env: Any = None) -> None:
+        """Add packages to an environment: it is made anew with them beside what it had.
+
+        Raises:
+            BadInput: *env* is the base environment, which stays as it is.
+        """
+        name = self._env_name(env)
+        had = next((each for each in session().desk.envs(self.key) if each.name == name), None)
+        kept = had.packages if had else ()
+        session().make_env(EnvSpec(name=name, reqs=(*kept, *reqs)), on=self.key)
+
+    # ---- objects
+
+    def put(self, key: str, obj: Any, env: Any = None) -> None:
+        """Keep a picklable object under a key."""
+        payload = Payload.of_result(obj, f"the value of {key!r}")
+        session().desk.portal.call(self._client().put, self._env_name(env), key, payload)
+
+    def get(
+        self, key: str, default: Any = None, remote: bool = False, stream_logs: bool = False
+    ) -> Any:
+        """The object under a key, or *default*; ``default=KeyError`` raises when there is none.
+
+        Args:
+            remote: Return a handle, and leave the object where it is.
+        """
+        if remote:
+            return Kept(self, key)
+        try:
+            payload = session().desk.portal.call(self._client().get, "base", key)
+        except NotFound:
+            if default is KeyError:
+                raise KeyError(key) from None
+            return default
+        return payload.result(may_unpickle=True)
+
+    def keys(self, env: Any = None) -> list[str]:
+        return session().desk.keys(on=self.key)
+
+    def rename(self, old_key: str, new_key: str = "") -> None:  # type: ignore[override]
+        """Rename a key; with one argument, the cluster itself.
+
+        Raises:
+            BadInput: `here` is what this machine is called.
+        """
+        if not new_key:
+            raise BadInput("the cluster here is this machine, and keeps its name")
+        session().desk.rename_key(old_key, new_key, on=self.key)
+
+    def delete(self, keys: Sequence[str] | str) -> list[str]:
+        """Delete keys; returns those that were there."""
+        keys = [keys] if isinstance(keys, str) else list(keys)
+        return session().desk.delete_keys(keys, on=self.key)
+
+    def clear(self) -> None:
+        """Delete every key."""
+        session().desk.clear(on=self.key)
+
+    # ---- runs
+
+    def cancel(self, key: str, force: bool = False) -> Run:
+        """Cancel a run by its id; when this returns its processes are gone."""
+        return session().desk.cancel(key, force=force)
+
+    def cancel_all(self, force: bool = False) -> list[Run]:
+        """Cancel every run that has not ended."""
+        desk = session().desk
+        running = [
+            run
+            for status in ("submitted", "running")
+            for run in desk.runs(limit=1000, status=status, cluster=self.key)
+        ]
+        return [desk.cancel(run.run_id, force=force) for run in running]
+
+    def get_run(self, run_name: str, folder_path: str | None = None) -> Run:
+        """What is recorded of a run."""
+        return session().desk.run(run_name)
+
+    @property
+    def config_for_rns(self) -> dict[str, Any]:
+        return super().config_for_rns | {"name": self.key}
+
+    def _client(self) -> ServletClient:
+        desk = session().desk
+        return desk.portal.call(desk.asynchronous.clusters_room.client, self.key)
+
+    def _show(self, run: Run) -> None:
+        import sys  # deferred: only who shows lines needs it
+
+        for line in session().desk.follow(run.run_id):
+            (sys.stdout if line.stream == "stdout" else sys.stderr).write(line.text + "\n")
+
+    def _env_name(self, env: Any) -> str:
+        return "base" if env is None else str(getattr(env, "env_name", env))
+
+
+class Kept:
+    """An object that stays on its cluster; passed as an argument, the function gets its value."""
+
+    def __init__(self, system: Cluster, key: str) -> None:
+        self.system = system
+        self.key = key
+
+    def fetch(self) -> Any:
+        """Its value, here."""
+        return self.system.get(self.key, default=KeyError)
+
+    def resolve(self) -> Any:
+        """What stands for it in an argument: the function is given the value itself."""
+        from rhdesk.wire.reference import Reference
+
+        return Reference(self.key)
+
+    def __reduce__(self) -> Any:
+        return self.resolve().__reduce__()
+
+    def __repr__(self) -> str:
+        return f"<rhdesk object {self.key!r} on {self.system.key}>"
+
+
+def cluster_of(system: str | Cluster | None) -> Cluster:
+    """What callers may give as ``system=``: a handle or a name; nothing is this machine."""
+    if isinstance(system, Cluster):
+        return system
+    if system in {None, HERE, "file"}:
+        return Cluster(HERE)
+    return cluster(str(system))
+
+

@@ -1,0 +1,113 @@
+"""``rh.load``, ``rh.exists``, ``rh.resources`` and the current folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rhdesk.errors import BadInput, BadName, NotFound
+from rhdesk.models import Name
+from rhdesk.resources.session import session
+
+if TYPE_CHECKING:
+    from rhdesk.resources.resource import Resource
+
+_ROOTS: Final = {"~", "@", "^", "/", "."}
+_folders: list[str] = ["~"]
+"""Where names without a root belong; the last is current."""
+
+
+def parse(name: str) -> Name:
+    """Read a name; one without a root belongs to the current folder."""
+    return Name.parse(name, folder=current_folder())
+
+
+def load(name: str, instantiate: bool = True, dryrun: bool = False) -> Any:
+    """What is saved under a name: a handle, or with ``instantiate=False`` its config.
+
+    Raises:
+        NotFound: Nothing is; `near` holds the closest names.
+    """
+    record = session().desk.load(str(parse(name)))
+    return from_config(record.config, dryrun=dryrun) if instantiate else record.config
+
+
+def exists(name: str, resource_type: str | None = None) -> bool:
+    """Whether something is saved under *name* (of that type, if one is given)."""
+    try:
+        record = session().desk.load(str(parse(name)))
+    except NotFound:
+        return False
+    return resource_type is None or record.resource_type == resource_type
+
+
+def resources(path: str | None = None, full_paths: bool = False) -> list[str]:
+    """Names of what is saved in a folder, sorted."""
+    folder = path or current_folder()
+    found = session().desk.resources("" if folder in _ROOTS else str(parse(folder)))
+    return [record.name if full_paths else Name.parse(record.name).leaf for record in found]
+
+
+def locate(name_or_path: str, resolve_path: bool = True) -> str | None:
+    """Folder of a local name's config; None for one that is not here."""
+    name = parse(name_or_path)
+    if name.root != "~" or not session().desk.exists(str(name)):
+        return None
+    place = session().desk.asynchronous.names_room.folder(name)
+    return str(place if resolve_path else place.relative_to(Path.cwd()))
+
+
+def set_folder(path: str, create: bool = False) -> None:
+    """Make *path* the current folder; it comes into being with its first name.
+
+    Raises:
+        BadName: *path* does not spell a folder.
+        NotFound: Nothing is saved in it, and *create* is false.
+    """
+    folder = path.rstrip("/") or "/"
+    if folder not in _ROOTS:
+        folder = str(parse(folder))
+    if not create and folder not in _ROOTS and not session().desk.resources(folder):
+        raise NotFound(folder, kind="folder with saved resources")
+    if folder == ".":
+        raise BadName("'.' is the current folder already; folders look like ~/team/models")
+    _folders.append(folder)
+
+
+def unset_folder() -> None:
+    """Go back to the folder before."""
+    if len(_folders) > 1:
+        _folders.pop()
+
+
+def current_folder() -> str:
+    """Where names without a root belong."""
+    return _folders[-1]
+
+
+def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
+    """The handle a config describes.
+
+    Raises:
+        BadInput: Its type is none this rhdesk knows.
+    """
+    from rhdesk.resources.cluster import Cluster
+    from rhdesk.resources.env import Env
+    from rhdesk.resources.function import Function
+    from rhdesk.resources.module import Module
+
+    made: dict[str, Any] = {
+        "cluster": Cluster.of_config,
+        "env": Env.of_config,
+        "function": Function.of_config,
+        "module": Module.of_config,
+    }
+    kind = str(config.get("resource_type", ""))
+    if kind not in made:
+        raise BadInput(
+            f"{config.get('name')} is a {kind or 'thing without a type'}; "
+            f"this rhdesk makes handles of {', '.join(sorted(made))}"
+        )
+    handle: Resource = made[kind](config)
+    handle.dryrun = dryrun
+    return handle

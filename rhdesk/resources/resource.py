@@ -1,0 +1,125 @@
+"""What every handle is: something with a name that can be saved, renamed, forgotten."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from rhdesk.errors import BadInput
+from rhdesk.models import Name, Record, Version
+from rhdesk.resources import naming
+from rhdesk.resources.session import session
+
+
+class Resource:
+    """A named thing.
+
+    Attributes:
+        RESOURCE_TYPE: What its record is of.
+    """
+
+    RESOURCE_TYPE: ClassVar[str] = "resource"
+
+    def __init__(self, name: str | None = None, dryrun: bool | None = None) -> None:
+        self._name = naming.parse(name) if name else None
+        self.dryrun = bool(dryrun)
+
+    @property
+    def name(self) -> str | None:
+        """The last part of its name; None for one without."""
+        return self._name.leaf if self._name else None
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.rename(name)
+
+    @property
+    def rns_address(self) -> str | None:
+        """The full name, ``~/train``."""
+        return str(self._name) if self._name else None
+
+    @rns_address.setter
+    def rns_address(self, name: str) -> None:
+        self.rename(name)
+
+    @property
+    def config_for_rns(self) -> dict[str, Any]:
+        """What is saved, as JSON can hold it."""
+        return {
+            "name": self.rns_address,
+            "resource_type": self.RESOURCE_TYPE,
+            "resource_subtype": type(self).__name__,
+        }
+
+    def save(self, name: str | None = None, overwrite: bool = True) -> Self:
+        """Save under its name, or under *name*: a new version, unless nothing changed.
+
+        Raises:
+            AlreadyExists: The name is taken, and *overwrite* is false.
+            BadInput: It has no name and none was given.
+        """
+        if name:
+            self._name = naming.parse(name)
+        if self._name is None:
+            raise BadInput(f"this {self.RESOURCE_TYPE} has no name; save it as: .save('~/train')")
+        record = Record(
+            name=str(self._name), resource_type=self.RESOURCE_TYPE, config=self.config_for_rns
+        )
+        session().desk.save(record, overwrite=overwrite)
+        return self
+
+    def rename(self, name: str) -> None:
+        """Give it another name; what is saved moves with it."""
+        new = naming.parse(name)
+        old, self._name = self._name, new
+        if old is not None and old != new and session().desk.exists(str(old)):
+            session().desk.rename(str(old), str(new))
+
+    def unname(self) -> None:
+        """Delete what is saved under its name, and be without one."""
+        self.delete_configs()
+        self._name = None
+
+    def delete_configs(self) -> None:
+        """Delete what is saved under its name; its versions stay in the history."""
+        if self._name is not None and session().desk.exists(str(self._name)):
+            session().desk.delete(str(self._name))
+
+    def history(self, num_entries: int | None = None) -> list[Version]:
+        """Its versions, newest first."""
+        if self._name is None:
+            return []
+        return session().desk.history(str(self._name), limit=num_entries or 100)
+
+    def is_local(self) -> bool:
+        """Whether it is known without a network."""
+        return self._name is None or self._name.is_local
+
+    @classmethod
+    def from_name(cls, name: str, dryrun: bool = False) -> Self:
+        """The handle of what is saved under *name*.
+
+        Raises:
+            NotFound: Nothing is; `near` holds the closest names.
+            BadInput: It is something else.
+        """
+        found = naming.load(name, dryrun=dryrun)
+        if not isinstance(found, cls):
+            raise BadInput(f"{name} is a {type(found).__name__}, not a {cls.__name__}")
+        return found
+
+    @staticmethod
+    def from_config(config: dict[str, Any], dryrun: bool = False) -> Resource:
+        """The handle a saved config describes.
+
+        Raises:
+            BadInput: Its type is none this rhdesk knows.
+        """
+        return naming.from_config(config, dryrun=dryrun)
+
+    def __repr__(self) -> str:
+        return f"<rhdesk {self.RESOURCE_TYPE} {self.rns_address or '(unnamed)'}>"
+
+
+def name_of(parsed: Name | None, otherwise: str) -> str:
+    """The full name, or what an unnamed thing is called in the record."""
+    return str(parsed) if parsed is not None else otherwise

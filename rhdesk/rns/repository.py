@@ -1,0 +1,341 @@
+"""The versions of names: commits on a ref of their own, in the user's git repository or in ours.
+
+The ref is ``refs/rhdesk/names``. Its tree holds the ``config.json`` of every name, under two hex
+digits that spread them (``3f/digits/config.json``): a save writes one small folder, however many
+names there are. ``git push origin refs/rhdesk/names`` takes all of it along, and
+``git log refs/rhdesk/names -- '*/digits/config.json'`` shows one name. The user's branch, index,
+HEAD and working tree are never touched, and no hook runs.
+
+1. A save is one ``git fast-import``: blob, trees, commit and ref in one process, flushed to disk.
+2. It moves the ref only from the commit it was made on; if somebody was faster it says `Moved`,
+   and the caller looks again and starts over.
+3. A process that is killed in between leaves unreachable objects, which git collects, and at
+   worst the ref's ``.lock``, which the next save removes once nobody can be behind it.
+
+GitPython is named here only, and nothing of it outlives a method.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Final, cast
+
+import msgspec
+
+try:
+    from git import Git, Repo
+except ImportError as exc:  # GitPython's way to say that there is no git to run
+    from rhdesk.errors import SetupFailed
+
+    raise SetupFailed("git is not installed, or not on PATH; names are kept in git") from exc
+
+from rhdesk.errors import RhdeskError, StoreBusy, StoreUnwritable
+from rhdesk.rns.work_tree import WorkTree
+
+RENAMED_FROM: Final = "Renamed-From"
+RENAMED_TO: Final = "Renamed-To"
+"""Trailers of a commit that renamed; their values are names as the tree spells them."""
+
+_DEAD_LOCK_S: Final = 2.0
+"""git holds the lock of a ref for milliseconds; one this old, with no git at work, is nobody's."""
+
+_SAFE: Final = (
+    *(
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "log.showSignature=false",
+    ),
+    *("-c", "core.fsync=all", "-c", "fastimport.unpackLimit=100", "-c", "gc.auto=0"),
+    "--literal-pathspecs",
+)
+"""Not left to anybody's settings: nothing foreign runs, and what is said to be saved is."""
+
+_CROOKED: Final = re.compile(r"[\x00-\x1f\x7f<>]+")
+
+
+_FASTER: Final = (
+    "Not updating",
+    "but expected",
+    "reference already exists",
+    ".lock': File exists",
+)
+"""How git says that somebody else is moving the ref."""
+
+
+class Moved(RhdeskError):
+    """The ref is not where it was when the commit was prepared; nothing has changed."""
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One commit to be made."""
+
+    message: str
+    edits: Sequence[tuple[str, bytes | None]]
+    """Names and their new files; None deletes."""
+    at: datetime
+    author: str = ""
+    """Empty for the person git knows, or ``user@host``."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What one commit did to one name."""
+
+    name: str
+    commit: str
+    author: str
+    at: datetime
+    """UTC, to the second; when the author's machine said it was, so for show and not for order."""
+    blob: str
+    """The new file's id in git; empty if the commit deleted the name."""
+    renamed_from: str = ""
+    renamed_to: str = ""
+    """Both set where the commit was a rename, on the old name's change and on the new one's."""
+
+
+class Repository:
+    def __init__(self, place: WorkTree) -> None:
+        self.place = place
+
+    def create(self) -> None:
+        """Make our own repository, if it is not there yet; a user's is never made or changed.
+
+        Raises:
+            StoreUnwritable: Its folder cannot be written.
+        """
+        if self.place.exists or not self.place.is_ours:
+            return
+        try:
+            self.place.root.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreUnwritable(f"cannot make {self.place.root}: {exc.strerror}") from exc
+        self._git("-c", "init.defaultBranch=main", "init", "--quiet", "--template=")
+        self._git("config", "core.fsync", "all")
+
+    def tip(self) -> str:
+        """The commit the ref points at; "" before the first."""
+        return self._git("for-each-ref", "--format=%(objectname)", self.place.ref).decode().strip()
+
+    def commit(self, tip: str, commits: Sequence[Commit]) -> str:
+        """Add *commits* to *tip*, all or none, and move the ref there; returns the new tip.
+
+        Raises:
+            Moved: The ref was no longer at *tip*.
+            StoreBusy: Another git process keeps the ref locked.
+            StoreUnwritable: The repository cannot be written.
+        """
+        self._clear_dead_lock()
+        self._clear_crash_reports()
+        committer = self._person("")
+        stream: list[bytes] = [b"feature done\n"]
+        for commit in commits:
+            when = f"{int(commit.at.timestamp())} +0000".encode()
+            stream += [
+                b"commit ", self.place.ref.encode(), b"\nmark :1\n",
+                b"author ", self._person(commit.author, committer), b" ", when, b"\n",
+                b"committer ", committer, b" ", when, b"\n",
+                _data(commit.message.encode("utf-8", "replace")),
+            ]  # fmt: skip
+            if tip:
+                stream.append(b"from " + tip.encode() + b"\n")
+                tip = ""
+            for name, data in commit.edits:
+                path = _tree_path(name).encode()
+                if data is None:
+                    stream.append(b"D " + path + b"\n")
+                else:
+                    stream += [b"M 100644 inline ", path, b"\n", _data(data)]
+            stream.append(b"\n")
+        stream.append(b"get-mark :1\ndone\n")
+        return self._git("fast-import", "--quiet", feed=b"".join(stream)).decode().strip()
+
+    def listing(self, tip: str) -> dict[str, str]:
+        """The blob of every name at *tip*."""
+        out = self._git("ls-tree", "-r", "-z", "--full-tree", tip)
+        found: dict[str, str] = {}
+        for line in out.split(b"\0"):
+            kind, _, path = line.partition(b"\t")
+            name = _name_at(path.decode("utf-8", "replace"))
+            if name and kind.startswith(b"100"):
+                found[name] = kind.split(b" ")[2].decode()
+        return found
+
+    def read(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of each blob."""
+        wanted = list(dict.fromkeys(blobs))
+        if not wanted:
+            return {}
+        out = self._git("cat-file", "--batch", feed="".join(f"{b}\n" for b in wanted).encode())
+        found: dict[str, bytes] = {}
+        start = 0
+        for blob in wanted:
+            header_end = out.index(b"\n", start)
+            _, kind, *size = out[start:header_end].split(b" ")
+            if kind != b"blob":
+                raise RhdeskError(
+                    f"{self.place.git_dir} has lost {blob}, a version of a name; ask `git fsck`"
+                )
+            start = header_end + 1 + int(size[0])
+            found[blob] = out[header_end + 1 : start]
+            start += 1
+        return found
+
+    def changes(self, tip: str, name: str = "", *, limit: int = 0) -> list[Change]:
+        """What happened to *name*, or to every name, up to *tip*; newest first.
+
+        Args:
+            limit: Look at so many commits at most; 0 for all.
+        """
+        trailers = (f"%(trailers:key={key},valueonly)%x00" for key in (RENAMED_FROM, RENAMED_TO))
+        layout = f"--format=%x01%H%x00%an%x00%ct%x00{''.join(trailers)}"
+        out = self._git(
+            *("-c", "log.showRoot=true", "log", "--raw", "-z", "--no-abbrev", "--no-renames"),
+            *("--no-color", "--no-ext-diff", "--no-notes", "--diff-merges=off", layout),
+            *((f"--max-count={limit}",) if limit else ()),
+            *(tip, "--", *((_tree_path(name),) if name else ())),
+        )
+        found: list[Change] = []
+        words = iter(out.split(b"\0"))
+        commit = author = old = new = ""
+        at = datetime.fromtimestamp(0, UTC)
+        for word in words:
+            word = word.lstrip(b"\n")
+            if word.startswith(b"\x01"):
+                commit = word[1:].decode()
+                author = next(words).decode("utf-8", "replace")
+                at = datetime.fromtimestamp(int(next(words)), UTC)
+                old = next(words).decode("utf-8", "replace").strip()
+                new = next(words).decode("utf-8", "replace").strip()
+            elif word.startswith(b":"):
+                _, mode, _, blob, _ = word.decode().split(" ")
+                changed = _name_at(next(words).decode("utf-8", "replace"))
+                if changed:
+                    there = blob if mode.startswith("100") else ""
+                    found.append(Change(changed, commit, author, at, there, old, new))
+        return found
+
+    def _person(self, name: str, known: bytes = b"") -> bytes:
+        """``name <address>`` for git; the address, and by default the name, are git's own."""
+        if known and not name:
+            return known
+        here = f"{_user()}@{os.uname().nodename}"
+        with Repo(self.place.git_dir) as repo:
+            settings = repo.config_reader()
+            person = str(settings.get_value("user", "name", default="") or here)
+            address = str(settings.get_value("user", "email", default="") or here)
+        return f"{_straight(name or person)} <{_straight(address)}>".encode("utf-8", "replace")
+
+    def _clear_dead_lock(self) -> None:
+        """Remove the ref's lock if whoever took it was killed; wait for one who may be alive."""
+        lock = self.place.common_dir / f"{self.place.ref}.lock"
+        patience = time.monotonic() + 15
+        while True:
+            try:
+                age_s = time.time() - lock.stat().st_mtime
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            holder = self._git_at_work()
+            # A time stamp in the future says nothing about age; then only the holder counts.
+            if not holder and (age_s > _DEAD_LOCK_S or age_s < 0):
+                with suppress(FileNotFoundError):
+                    lock.unlink()
+                return
+            if time.monotonic() > patience:
+                raise StoreBusy(
+                    f"{lock} is held by another git process; end it, or remove the file",
+                    holder=holder,
+                )
+            time.sleep(0.05)
+
+    def _clear_crash_reports(self) -> None:
+        """Remove what fast-import leaves in the git directory when it fails or is cut off."""
+        for report in self.place.git_dir.glob("fast_import_crash_*"):
+            with suppress(OSError):
+                if b"refs/rhdesk/" in report.read_bytes():
+                    report.unlink()
+
+    def _git_at_work(self) -> str:
+        """A git process that works in this repository, as "pid 123 (git)"; "" if none does."""
+        inside = (str(self.place.root), str(self.place.common_dir.parent))
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                command = (process / "comm").read_text().strip()
+                if command.startswith("git"):
+                    folder = str((process / "cwd").readlink())
+                    if any(folder == top or folder.startswith(f"{top}/") for top in inside):
+                        return f"pid {process.name} ({command})"
+        return ""
+
+    def _git(self, *arguments: str, feed: bytes = b"") -> bytes:
+        """Run one git command to its end and return what it printed.
+
+        The environment names the repository outright: within a git hook GIT_DIR and its kin
+        point at another one. No transport is allowed, so a partial clone cannot make reading a
+        name wait for a network.
+        """
+        common = self.place.common_dir
+        environment = {
+            "GIT_DIR": str(self.place.git_dir),
+            "GIT_COMMON_DIR": str(common),
+            "GIT_OBJECT_DIRECTORY": str(common / "objects"),
+            "GIT_INDEX_FILE": str(self.place.git_dir / "rhdesk.index"),
+            "GIT_WORK_TREE": str(self.place.root),
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_TERMINAL_PROMPT": "0",
+        }
+        shell = Git(str(self.place.root))
+        command = ["git", *_SAFE, *arguments]
+        # What GitPython hands out is a Popen that ends its process when it is dropped.
+        process = cast(
+            "Popen[bytes]", shell.execute(command, istream=PIPE, as_process=True, env=environment)
+        )
+        out, err = process.communicate(feed)
+        if process.returncode:
+            self._clear_crash_reports()
+            raise self._failure(arguments, err.decode("utf-8", "replace").strip())
+        return out
+
+    def _failure(self, arguments: tuple[str, ...], told: str) -> RhdeskError:
+        if any(words in told for words in _FASTER):
+            return Moved(f"{self.place.ref} is being moved by another process")
+        what = f"git {next((a for a in arguments if a[0] != '-'), '')} failed"
+        if "fast-import" in arguments or "init" in arguments:
+            return StoreUnwritable(f"cannot write {self.place.git_dir}: {told or what}")
+        return RhdeskError(f"{what} in {self.place.git_dir}: {told}")
+
+
+def _tree_path(name: str) -> str:
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:2]}/{name}/config.json"
+
+
+def _name_at(path: str) -> str:
+    """The name a path of the tree belongs to; "" for a path no save of ours writes."""
+    name = path[3:].removesuffix("/config.json")
+    return name if path == _tree_path(name) else ""
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
+
+
+def _user() -> str:
+    import getpass  # only the rare machine without a configured git needs it
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _straight(text: str) -> str:
+    return _CROOKED.sub(" ", text).strip() or "unknown"

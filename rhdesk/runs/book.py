@@ -1,0 +1,524 @@
+"""The record of runs and of every line they printed: one SQLite file, readable by anybody.
+
+Neither runs nor lines can be had again once their cluster is gone, so the file is kept by SQLite's
+most careful rules (``journal_mode=DELETE``, ``synchronous=EXTRA``): what was committed survives a
+power cut, on every SQLite there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from rhdesk.errors import BadInput, NotFound, SetupFailed, StoreBusy, StoreUnwritable
+from rhdesk.models import Failure, LogHit, LogLine, Run, RunStatus
+from rhdesk.runs.levels import level_of
+
+APPLICATION: Final = 0x72686472
+_BUSY_S: Final = 30.0
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
+        function TEXT NOT NULL,
+        method TEXT NOT NULL,
+        cluster TEXT NOT NULL,
+        env TEXT NOT NULL,
+        status TEXT NOT NULL,
+        submitted_at TEXT NOT NULL,
+        started_at TEXT,
+        ended_at TEXT,
+        code_tree TEXT NOT NULL,
+        inputs TEXT NOT NULL,
+        inputs_text TEXT NOT NULL,
+        result TEXT NOT NULL,
+        result_text TEXT NOT NULL,
+        failure_kind TEXT,
+        failure_message TEXT,
+        failure_traceback TEXT,
+        lines INTEGER NOT NULL DEFAULT 0,
+        pinned INTEGER NOT NULL DEFAULT 0,
+        origin TEXT NOT NULL DEFAULT '{}'
+    ) STRICT;
+    CREATE INDEX run_function ON run (function, id);
+    CREATE INDEX run_status ON run (status, id);
+    CREATE TABLE log_line (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL,
+        stream TEXT NOT NULL,
+        at REAL NOT NULL,
+        level TEXT NOT NULL,
+        text TEXT NOT NULL,
+        UNIQUE (run, seq)
+    ) STRICT;
+    CREATE INDEX log_level ON log_line (run, seq) WHERE level IN ('warning', 'error', 'critical');
+    CREATE VIRTUAL TABLE log_word USING fts5 (
+        text, content = 'log_line', content_rowid = 'id', detail = 'none'
+    );
+    CREATE TRIGGER log_line_added AFTER INSERT ON log_line BEGIN
+        INSERT INTO log_word (rowid, text) VALUES (new.id, new.text);
+    END;
+    CREATE TRIGGER log_line_gone AFTER DELETE ON log_line BEGIN
+        INSERT INTO log_word (log_word, rowid, text) VALUES ('delete', old.id, old.text);
+    END;
+    CREATE VIEW run_log AS
+        SELECT run.run_id, run.function, run.cluster, log_line.seq, log_line.stream,
+               datetime(log_line.at, 'unixepoch') AS at_utc, log_line.level, log_line.text
+        FROM log_line JOIN run ON run.id = log_line.run ORDER BY log_line.run, log_line.seq;
+    """,
+)
+"""Append only: the place of a migration is the schema version it leads to."""
+
+_COLUMNS: Final = (
+    "run_id, function, method, cluster, env, status, submitted_at, started_at, ended_at, code_tree, "
+    "inputs, inputs_text, result, result_text, failure_kind, failure_message, failure_traceback, "
+    "lines, pinned, origin"
+)
+_ENDED: Final = "('succeeded', 'failed', 'cancelled', 'lost')"
+
+
+class RunBook:
+    """The file, open. Blocking, and for one thread.
+
+    Args:
+        read_only: Open for reading; the file must be there.
+
+    Raises:
+        StoreUnwritable: Its folder cannot be written.
+        SetupFailed: It is not a run book, or one of a newer rhdesk.
+    """
+
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        self._file = file
+        with self._understood():
+            if not read_only:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            self._db = sqlite3.connect(
+                file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA foreign_keys = ON")
+            if read_only:
+                self._db.execute("PRAGMA query_only = ON")
+            else:
+                self._prepare()
+
+    def close(self) -> None:
+        self._db.close()
+
+    # ---- writing; `transaction` makes several writes one
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside, or nothing of it."""
+        with self._understood():
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def submitted(self, run: Run) -> None:
+        """Write a run down; one that is there already stays as it is."""
+        marks = ", ".join("?" * len(_row(run)))
+        with self.transaction():
+            self._db.execute(f"INSERT OR IGNORE INTO run ({_COLUMNS}) VALUES ({marks})", _row(run))
+
+    def started(self, run_id: str, at: datetime) -> None:
+        with self.transaction():
+            self._db.execute(
+                "UPDATE run SET started_at = ?, status = 'running' "
+                "WHERE run_id = ? AND status = 'submitted'",
+                (at.isoformat(), run_id),
+            )
+
+    def ended(self, run: Run) -> None:
+        """Write down how a run ended. The first end stays, but a LOST run may yet be explained."""
+        failure = run.failure or Failure(kind="", message="")
+        with self.transaction():
+            self.submitted(run)
+            self._db.execute(
+                "UPDATE run SET status = ?, started_at = coalesce(started_at, ?), ended_at = ?, "
+                "result = ?, result_text = ?, failure_kind = nullif(?, ''), failure_message = ?, "
+                "failure_traceback = ? WHERE run_id = ? "
+                "AND status NOT IN ('succeeded', 'failed', 'cancelled')",
+                (
+                    run.status,
+                    _iso(run.started_at),
+                    _iso(run.ended_at),
+                    run.result,
+                    run.result_text,
+                    failure.kind,
+                    failure.message or None,
+                    failure.traceback or None,
+                    run.run_id,
+                ),
+            )
+
+    def add_lines(self, lines: Sequence[LogLine]) -> int:
+        """Store lines, each once; returns by how many the unbroken log has grown.
+
+        Raises:
+            NotFound: A line is of a run that was never written down.
+        """
+        added = 0
+        with self.transaction():
+            for run_id in dict.fromkeys(line.run_id for line in lines):
+                key = self._key(run_id)
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO log_line (run, seq, stream, at, level, text) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        (key, line.seq, line.stream, line.at, level_of(line.text), line.text)
+                        for line in lines
+                        if line.run_id == run_id
+                    ),
+                )
+                added += self._extend(key)
+        return added
+
+    def pin(self, run_id: str, *, pinned: bool) -> None:
+        with self.transaction():
+            self._db.execute("UPDATE run SET pinned = ? WHERE run_id = ?", (pinned, run_id))
+
+    def remove(self, run_ids: Sequence[str]) -> int:
+        """Remove runs that have ended, with their lines; returns how many."""
+        removed = 0
+        with self.transaction():
+            for run_id in run_ids:
+                removed += self._db.execute(
+                    f"DELETE FROM run WHERE run_id = ? AND status IN {_ENDED}", (run_id,)
+                ).rowcount
+        with self._understood():
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        return removed
+
+    def retain(self, now: datetime, *, keep_days: float, keep_bytes: int) -> int:
+        """Remove the oldest ended runs that are not pinned: those too old, then those too many."""
+        old = (now - timedelta(days=keep_days)).isoformat()
+        may_go = f"NOT pinned AND status IN {_ENDED}"
+        removed = self.remove(
+            self._ids(f"SELECT run_id FROM run WHERE {may_go} AND ended_at < ?", old)
+        )
+        while self.size_bytes() > keep_bytes:
+            oldest = self._ids(f"SELECT run_id FROM run WHERE {may_go} ORDER BY id LIMIT 100")
+            if not oldest:
+                break
+            removed += self.remove(oldest)
+        return removed
+
+    # ---- reading
+
+    def run(self, run_id: str) -> Run:
+        """A run by its id, by the unique beginning of one, or ``last``.
+
+        Raises:
+            NotFound: There is none.
+            BadInput: Several begin so.
+        """
+        with self._understood():
+            if run_id == "last":
+                rows = self._rows("ORDER BY id DESC LIMIT 1")
+            else:
+                rows = self._rows("WHERE run_id = ?", run_id)
+            if not rows and len(run_id) >= 4:
+                rows = self._rows(
+                    "WHERE run_id >= ? AND run_id < ? LIMIT 5", run_id, run_id + "\U0010ffff"
+                )
+            if not rows:
+                rows = self._by_tail(run_id)
+        if not rows:
+            recent = [run.run_id for run in self.runs(limit=200)]
+            near = difflib.get_close_matches(run_id, recent, 3)
+            raise NotFound(run_id, kind="run", near=near)
+        if len(rows) > 1:
+            some = ", ".join(row[0] for row in rows)
+            raise BadInput(f"several runs begin with {run_id!r}: {some}")
+        return _run(rows[0])
+
+    def runs(
+        self,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        function: str = "",
+        status: str = "",
+        cluster: str = "",
+    ) -> list[Run]:
+        """Runs, newest first."""
+        where, values = _where(function, status, cluster)
+        with self._understood():
+            rows = self._rows(f"{where} ORDER BY id DESC LIMIT ? OFFSET ?", *values, limit, offset)
+        return [_run(row) for row in rows]
+
+    def count_runs(self, *, function: str = "", status: str = "", cluster: str = "") -> int:
+        where, values = _where(function, status, cluster)
+        return int(self._one(f"SELECT count(*) FROM run {where}", *values) or 0)
+
+    def unfinished(self) -> list[Run]:
+        with self._understood():
+            rows = self._rows("WHERE status IN ('submitted', 'running') ORDER BY id")
+        return [_run(row) for row in rows]
+
+    def lines(self, run_id: str, start: int, stop: int) -> list[LogLine]:
+        """Lines *start* to *stop*, without *stop*."""
+        with self._understood():
+            rows = self._db.execute(
+                "SELECT seq, stream, at, text FROM log_line "
+                "WHERE run = ? AND seq >= ? AND seq < ? ORDER BY seq",
+                (self._key(run_id), start, stop),
+            ).fetchall()
+        return [LogLine(run_id, *row) for row in rows]
+
+    def count_lines(self, run_id: str) -> int:
+        return int(self._one("SELECT lines FROM run WHERE run_id = ?", run_id) or 0)
+
+    def last_seq(self, run_id: str) -> int:
+        """Number of the last line stored without a gap before it; -1 for none."""
+        return self.count_lines(run_id) - 1
+
+    def find_line(
+        self, run_id: str, text: str, *, after: int = -1, backwards: bool = False
+    ) -> int | None:
+        """Number of the next line that holds *text*, whatever its case.
+
+        Args:
+            after: Where to start; with *backwards* the lines before it are looked at.
+        """
+        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+        return self._next(run_id, "text LIKE ? ESCAPE '\\'", [pattern], after, backwards)
+
+    def find_level(
+        self, run_id: str, levels: Sequence[str], *, after: int = -1, backwards: bool = False
+    ) -> int | None:
+        """Number of the next line of one of *levels*."""
+        marks = ", ".join("?" * len(levels))
+        return self._next(run_id, f"level IN ({marks})", list(levels), after, backwards)
+
+    def search(self, text: str, *, run_id: str = "", limit: int = 100) -> list[LogHit]:
+        """Lines that hold every word of *text*, newest run first; other signs are looked for too."""
+        words = re.findall(r"[^\W_]+", text)
+        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text.strip()) + "%"
+        clauses, values = [], list[Any]()
+        if words:
+            clauses.append(
+                "log_line.id IN (SELECT rowid FROM log_word WHERE log_word MATCH ? "
+                "ORDER BY rowid DESC LIMIT 100000)"
+            )
+            values.append(" AND ".join(f'"{word}"' for word in words))
+        if not words or len(words) == 1 and words[0] != text.strip():
+            clauses.append("log_line.text LIKE ? ESCAPE '\\'")
+            values.append(pattern)
+        if run_id:
+            clauses.append("log_line.run = ?")
+            values.append(self._key(run_id))
+        with self._understood():
+            rows = self._db.execute(
+                "SELECT run.run_id, seq, stream, at, text, function, cluster FROM log_line "
+                f"JOIN run ON run.id = log_line.run WHERE {' AND '.join(clauses)} "
+                "ORDER BY log_line.id DESC LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return [LogHit(LogLine(*row[:5]), row[5], row[6]) for row in rows]
+
+    def size_bytes(self) -> int:
+        """Bytes in use in the file."""
+        pages = int(self._one("PRAGMA page_count") or 0) - int(self._one("PRAGMA freelist_count") or 0)
+        return pages * int(self._one("PRAGMA page_size") or 0)
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file; nothing for a sound one."""
+        with self._understood():
+            found = [row[0] for row in self._db.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else found
+
+    # ---- underneath
+
+    def _prepare(self) -> None:
+        if self._one("PRAGMA page_count") == 0:
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.execute("PRAGMA synchronous = EXTRA")
+        if self._version() == len(_MIGRATIONS):
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        version = self._version()
+        if version > len(_MIGRATIONS):
+            self._db.execute("ROLLBACK")
+            raise SetupFailed(
+                f"{self._file} was written by a newer rhdesk (schema {version}, this one knows "
+                f"{len(_MIGRATIONS)}); upgrade this one"
+            )
+        for migration in _MIGRATIONS[version:]:
+            for statement in _statements(migration):
+                self._db.execute(statement)
+        self._db.execute(f"PRAGMA application_id = {APPLICATION}")
+        self._db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+        self._db.execute("COMMIT")
+
+    def _version(self) -> int:
+        return int(self._one("PRAGMA user_version") or 0)
+
+    def _key(self, run_id: str) -> int:
+        found = self._one("SELECT id FROM run WHERE run_id = ?", run_id)
+        if found is None:
+            raise NotFound(run_id, kind="run")
+        return int(found)
+
+    def _extend(self, key: int) -> int:
+        """Move a run's count over the lines that came without a gap; returns by how many.
+
+        Lines arrive in order but for a resume that overlaps: what lies behind a gap is not counted
+        until the gap is filled, so that a stream resumes in front of it.
+        """
+        (count,) = self._db.execute("SELECT lines FROM run WHERE id = ?", (key,)).fetchone()
+        reached = count
+        for (seq,) in self._db.execute(
+            "SELECT seq FROM log_line WHERE run = ? AND seq >= ? ORDER BY seq", (key, count)
+        ):
+            if seq != reached:
+                break
+            reached += 1
+        if reached > count:
+            self._db.execute("UPDATE run SET lines = ? WHERE id = ?", (reached, key))
+        return int(reached - count)
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        with self._understood():
+            row = self._db.execute(sql, values).fetchone()
+        return None if row is None else row[0]
+
+    def _ids(self, sql: str, *values: Any) -> list[str]:
+        with self._understood():
+            return [row[0] for row in self._db.execute(sql, values)]
+
+    def _rows(self, clause: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._db.execute(f"SELECT {_COLUMNS} FROM run {clause}", values).fetchall()
+
+    def _by_tail(self, text: str) -> list[tuple[Any, ...]]:
+        """Lists show the last digits of an id, where it differs: those are accepted too."""
+        if len(text) < 6 or not text.isalnum():
+            return []
+        return self._rows("WHERE run_id LIKE ? ORDER BY id DESC LIMIT 5", f"%{text}")
+
+    def _next(
+        self, run_id: str, condition: str, values: list[Any], after: int, backwards: bool
+    ) -> int | None:
+        way = "< ? ORDER BY seq DESC" if backwards else "> ? ORDER BY seq"
+        found = self._one(
+            f"SELECT seq FROM log_line WHERE run = ? AND {condition} AND seq {way} LIMIT 1",
+            self._key(run_id),
+            *values,
+            after,
+        )
+        return None if found is None else int(found)
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """SQLite's errors end here."""
+        try:
+            yield
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise StoreBusy(f"{self._file} is locked by another rhdesk for {_BUSY_S:g} s") from exc
+            raise StoreUnwritable(f"{self._file} cannot be used: {exc}") from exc
+        except sqlite3.DatabaseError as exc:
+            raise SetupFailed(
+                f"{self._file} is not a run book or is damaged ({exc}); move it away and rhdesk "
+                "starts a new one, or repair it with: sqlite3 FILE .recover"
+            ) from exc
+        except OSError as exc:
+            if isinstance(exc, StoreUnwritable):
+                raise
+            reason = exc.strerror or errno.errorcode.get(exc.errno or 0, "")
+            raise StoreUnwritable(f"{self._file} cannot be written: {reason}") from exc
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _where(function: str, status: str, cluster: str) -> tuple[str, list[str]]:
+    wanted = {"function": function, "status": status, "cluster": cluster}
+    given = {column: value for column, value in wanted.items() if value}
+    clause = " AND ".join(f"{column} = ?" for column in given)
+    return (f"WHERE {clause}" if clause else ""), list(given.values())
+
+
+def _row(run: Run) -> tuple[Any, ...]:
+    failure = run.failure
+    return (
+        run.run_id,
+        run.function,
+        run.method,
+        run.cluster,
+        run.env,
+        RunStatus.SUBMITTED if run.status.is_finished else run.status,
+        run.submitted_at.isoformat(),
+        _iso(run.started_at),
+        None,
+        run.code_tree,
+        run.inputs,
+        run.inputs_text,
+        "",
+        "",
+        failure.kind if failure else None,
+        None,
+        None,
+        0,
+        run.pinned,
+        msgspec.json.encode(run.origin).decode(),
+    )
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    failure = None
+    if row[14]:
+        failure = Failure(kind=row[14], message=row[15] or "", traceback=row[16] or "")
+    return Run(
+        run_id=row[0],
+        function=row[1],
+        method=row[2],
+        cluster=row[3],
+        env=row[4],
+        status=RunStatus(row[5]),
+        submitted_at=datetime.fromisoformat(row[6]).astimezone(UTC),
+        started_at=datetime.fromisoformat(row[7]) if row[7] else None,
+        ended_at=datetime.fromisoformat(row[8]) if row[8] else None,
+        code_tree=row[9],
+        inputs=row[10],
+        inputs_text=row[11],
+        result=row[12],
+        result_text=row[13],
+        failure=failure,
+        lines=row[17],
+        pinned=bool(row[18]),
+        origin=msgspec.json.decode(row[19]),
+    )
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,30 @@
+"""How a run ended, as the caller meets it: a value, or the error it deserves."""
+
+from __future__ import annotations
+
+from rhdesk.errors import RunCancelled, RunFailed, RunLost, RunTimedOut
+from rhdesk.models import Failure, Run, RunStatus
+
+_BY_KIND = {cls.code: cls for cls in (RunCancelled, RunTimedOut, RunLost)}
+
+
+def raise_failure(run: Run) -> None:
+    """Raise what a finished run failed with; nothing for one that succeeded.
+
+    Raises:
+        RunFailed: The function raised.
+        RunCancelled, RunTimedOut, RunLost: It ended otherwise.
+    """
+    if run.status is RunStatus.SUCCEEDED:
+        return
+    failure = run.failure or Failure(kind=str(run.status), message="no reason was recorded")
+    raise failure_error(failure, run.run_id)
+
+
+def failure_error(failure: Failure, run_id: str) -> RunFailed:
+    cls = _BY_KIND.get(failure.kind, RunFailed)
+    message = failure.message
+    if cls is RunFailed:
+        kind = failure.kind.removeprefix("builtins.")
+        message = f"{kind}: {message}" if message else kind
+    return cls(message, run_id=run_id, remote_traceback=failure.traceback)

@@ -1,0 +1,118 @@
+"""Results of runs, kept by hash, so that they are there after the cluster is gone.
+
+A result is kept as it came over the wire. Only what is plain is ever shown; a pickle is opened by
+the user's own program, when it asks.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import secrets
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from rhdesk.errors import NotFound, StoreUnwritable
+from rhdesk.foreign import clean
+from rhdesk.wire.payload import Payload
+from rhdesk.wire.pickles import Buffer
+
+KEEP_BYTES: Final = 16 * 1024 * 1024
+"""A larger result is recorded as described, and not kept on the desk."""
+TEXT: Final = 200
+_short = reprlib.Repr(maxstring=120, maxother=120, maxlist=12, maxdict=12)
+
+
+class Results:
+    """Results by hash. Written by a thread of its own: a short call does not wait for the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer = ThreadPoolExecutor(1, "rhdesk-results")
+        self._written: deque[Future[None]] = deque()
+
+    def close(self) -> None:
+        """Write what waits.
+
+        Raises:
+            StoreUnwritable: A result could not be written.
+        """
+        self._writer.shutdown(wait=True)
+        self.flush()
+
+    def flush(self) -> None:
+        while self._written:
+            try:
+                self._written.popleft().result()
+            except OSError as exc:
+                reason = exc.strerror or str(exc)
+                raise StoreUnwritable(f"{self._folder} cannot be written: {reason}") from exc
+
+    def keep(self, body: Buffer) -> tuple[str, str]:
+        """Keep a result; returns its hash, and what it is for a person.
+
+        One that is too large to keep has no hash.
+        """
+        payload = Payload.read(body)
+        nbytes = memoryview(body).nbytes
+        if nbytes > KEEP_BYTES:
+            return "", f"{describe(payload)} ({nbytes:,} bytes, too large to keep)"
+        data = bytes(body)
+        digest = sha256(data).hexdigest()
+        while self._written and self._written[0].done():
+            self._written.popleft().result()
+        self._written.append(self._writer.submit(self._store, digest, data))
+        return digest, describe(payload)
+
+    def load(self, digest: str) -> Payload:
+        """A result that was kept.
+
+        Raises:
+            NotFound: It was not, or retention has removed it.
+        """
+        self.flush()
+        try:
+            return Payload.read(self._file(digest).read_bytes())
+        except FileNotFoundError:
+            raise NotFound(digest[:12], kind="kept result") from None
+
+    def remove(self, digests: set[str]) -> None:
+        for digest in digests:
+            self._file(digest).unlink(missing_ok=True)
+
+    def _store(self, digest: str, data: bytes) -> None:
+        file = self._file(digest)
+        if file.exists():
+            return
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = file.with_name(f".{secrets.token_hex(8)}")
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+            opened.write(data)
+        beside.replace(file)
+
+    def _file(self, digest: str) -> Path:
+        return self._folder / digest[:2] / digest
+
+
+def describe(payload: Payload) -> str:
+    """One encoded result for a person, without opening it."""
+    value = payload.head.args[0]
+    if value.encoding == "plain":
+        return shorten(value.meta)
+    if value.encoding == "tensor":
+        dtype, shape = value.meta
+        return f"array of {dtype.lstrip('<>|=')}, {' x '.join(str(n) for n in shape)}"
+    if value.encoding == "arrow":
+        return "table"
+    if value.encoding == "bytes":
+        return f"{payload.head.lengths[0]:,} bytes"
+    return "Python object"
+
+
+def shorten(value: Any) -> str:
+    """`repr`, cut to what fits a line."""
+    text = clean(_short.repr(value))
+    return text if len(text) <= TEXT else text[: TEXT - 1] + "…"

@@ -1,0 +1,252 @@
+"""Submit, follow, record: what every front end does with a run.
+
+Write, then send: a run is in the record before its request leaves, so one that was sent and never
+answered is there as SUBMITTED. Every line has a number, so a stream that broke resumes behind the
+last line stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunLost, ServletDied
+from rhdesk.foreign import clean, clean_block
+from rhdesk.models import Failure, LogLine, Run, RunStatus
+from rhdesk.ports import ClusterLines
+from rhdesk.runs.recorder import Recorder
+from rhdesk.runs.results import Results
+from rhdesk.wire.frames import Frame, Kind, Lines
+from rhdesk.wire.messages import Called, Failed, RunEnd, RunSeen, pack, unpack
+from rhdesk.wire.payload import Payload
+
+_TRIES: Final = 8
+_STREAMS: Final = {1: "stdout", 2: "stderr"}
+
+
+class Runs:
+    def __init__(self, recorder: Recorder, results: Results, clusters: ClusterLines) -> None:
+        self._recorder = recorder
+        self._results = results
+        self._clusters = clusters
+
+    async def submit(self, run: Run, called: Called, payload: Payload) -> Run:
+        """Record a run, then send it; returns once the cluster has accepted it.
+
+        Raises:
+            NotFound: The cluster does not know the definition (`kind` says so); send it, and
+                submit again: nothing ran.
+            ConnectionFailed: The cluster did not answer. The run stays SUBMITTED in the record.
+        """
+        await asyncio.to_thread(self._recorder.submitted, run)
+        try:
+            client = await self._clusters.client(run.cluster)
+            seen = await client.submit(run.env, called, payload)
+        except ServletDied:
+            await self._clusters.revive_env(run.cluster, run.env)
+            client = await self._clusters.client(run.cluster)
+            seen = await client.submit(run.env, called, payload)
+        self._recorder.started(run.run_id, _time(seen.started_at))
+        return msgspec.structs.replace(
+            run, status=RunStatus.RUNNING, started_at=_time(seen.started_at)
+        )
+
+    def refused(self, run: Run, error: RhdeskError) -> None:
+        """Record that a run never came to be."""
+        failure = Failure(kind=error.code, message=str(error))
+        self._recorder.ended(_ended(run, RunStatus.FAILED, failure=failure))
+
+    async def follow(self, run_id: str, *, after: int | None = None) -> AsyncGenerator[LogLine]:
+        """Yield the run's lines as they come, each of them stored first; ends when the run has.
+
+        Args:
+            after: Number of the last line already seen; None starts behind the last one stored.
+
+        Raises:
+            ConnectionFailed: The cluster is gone; what it had said until then is in the record.
+        """
+        run = await self._recorder.read(lambda book: book.run(run_id))
+        stored = await self._recorder.read(lambda book: book.last_seq(run.run_id))
+        seq = stored if after is None else after
+        while seq < stored:
+            stop = min(stored, seq + 1000) + 1
+            start = seq + 1
+            for line in await self._recorder.read(lambda book: book.lines(run.run_id, start, stop)):
+                yield line
+            seq = stop - 1
+        if run.status.is_finished and run.status is not RunStatus.LOST:
+            return
+        async with aclosing(self.frames(run, after=seq)) as frames:
+            async for frame in frames:
+                if frame.kind is Kind.LINES:
+                    lines = lines_of(run.run_id, frame)
+                    await asyncio.wrap_future(self._recorder.lines(lines))
+                    for line in lines:
+                        yield line
+                else:
+                    self.record_end(run, frame)
+        await asyncio.to_thread(self._recorder.flush)
+
+    async def frames(
+        self, run: Run, *, after: int = -1, item: int = -1
+    ) -> AsyncGenerator[Frame]:
+        """The run's frames to the last one, over as many connections as it takes.
+
+        An env servlet that died is started again: it still has the lines, and knows that the run
+        was lost with it.
+
+        Raises:
+            ConnectionFailed: The cluster is gone; nothing more will come.
+        """
+        tries = 0
+        why = ""
+        while True:
+            try:
+                client = await self._clusters.client(run.cluster)
+                async with aclosing(
+                    client.follow(run.env, run.run_id, after=after, item=item)
+                ) as frames:
+                    async for frame in frames:
+                        tries = 0
+                        if frame.kind is Kind.LINES:
+                            got = unpack(frame.body, Lines)
+                            after = got.first + len(got.lines) - 1
+                        elif frame.kind is Kind.ITEM:
+                            item = int.from_bytes(frame.body[:4], "little")
+                        elif frame.kind is Kind.ERROR and why:
+                            yield _with_reason(frame, why)
+                            return
+                        yield frame
+                        if frame.kind in {Kind.END, Kind.ERROR}:
+                            return
+            except ServletDied as exc:
+                tries += 1
+                if tries > _TRIES:
+                    raise
+                await asyncio.sleep(0.1)
+                why = await self._clusters.revive_env(run.cluster, run.env) or str(exc)
+
+    def record_end(self, run: Run, frame: Frame) -> Run:
+        """Write down how a run ended, from its last frame; other frames change nothing."""
+        if frame.kind is Kind.END:
+            digest, text = self._results.keep(frame.body)
+            run = _ended(run, RunStatus.SUCCEEDED, result=digest, result_text=text)
+        elif frame.kind is Kind.ERROR:
+            end = unpack(frame.body, RunEnd)
+            run = _ended(run, RunStatus(end.status), failure=failure_of(end.failed))
+        else:
+            return run
+        self._recorder.ended(run)
+        return run
+
+    def record_lost(self, run: Run, why: str) -> Run:
+        """Write down that nobody can know how a run ended."""
+        failure = Failure(kind=RunLost.code, message=clean_block(why))
+        run = _ended(run, RunStatus.LOST, failure=failure)
+        self._recorder.ended(run)
+        return run
+
+    async def cancel(self, run_id: str, *, force: bool) -> Run:
+        """Stop a run; its processes are gone when this returns, and its lines are stored.
+
+        A run that has ended already stays as it ended.
+        """
+        run = await self._recorder.read(lambda book: book.run(run_id))
+        if run.status.is_finished:
+            return run
+        client = await self._clusters.client(run.cluster)
+        try:
+            await client.cancel(run.env, run.run_id, force=force)
+        except NotFound:
+            seen = await client.run_seen(run.env, run.run_id)
+            if seen.status == "unknown":
+                return self.record_lost(run, "the cluster never heard of the run")
+        except ServletDied:
+            await self._clusters.revive_env(run.cluster, run.env)
+        return await self.wait(run_id)
+
+    async def wait(self, run_id: str) -> Run:
+        """Wait until a run has ended, storing its lines; returns it as recorded."""
+        async with aclosing(self.follow(run_id)) as lines:
+            async for _ in lines:
+                pass
+        await asyncio.to_thread(self._recorder.flush)
+        return await self._recorder.read(lambda book: book.run(run_id))
+
+    async def catch_up(self) -> int:
+        """Fetch what happened to runs this desk lost sight of; returns how many were brought home.
+
+        Asks each cluster that is up; a run whose cluster is gone for good stays as it is until its
+        cluster answers that it never heard of it.
+        """
+        unfinished = await self._recorder.read(lambda book: book.unfinished())
+        home = 0
+        for run in unfinished:
+            try:
+                client = await self._clusters.client(run.cluster)
+                seen: RunSeen = await client.run_seen(run.env, run.run_id)
+                if seen.status == "unknown":
+                    self.record_lost(run, "the cluster has been started anew since")
+                elif seen.status != "running":
+                    await self.wait(run.run_id)
+                else:
+                    continue
+                home += 1
+            except (ConnectionFailed, NotFound):
+                continue
+        return home
+
+
+def lines_of(run_id: str, frame: Frame) -> list[LogLine]:
+    """The log lines of a LINES frame, cleaned: here foreign text comes in."""
+    got = unpack(frame.body, Lines)
+    return [
+        LogLine(run_id, got.first + n, _STREAMS[line.stream], line.at, clean(line.text))  # type: ignore[arg-type]
+        for n, line in enumerate(got.lines)
+    ]
+
+
+def failure_of(failed: Failed | None) -> Failure:
+    if failed is None:
+        return Failure(kind=RunLost.code, message="the cluster did not say why")
+    return Failure(
+        kind=clean(failed.kind),
+        message=clean_block(failed.message),
+        traceback=clean_block(failed.traceback),
+    )
+
+
+def _ended(
+    run: Run,
+    status: RunStatus,
+    *,
+    failure: Failure | None = None,
+    result: str = "",
+    result_text: str = "",
+) -> Run:
+    return msgspec.structs.replace(
+        run,
+        status=status,
+        ended_at=datetime.now(UTC),
+        failure=failure,
+        result=result,
+        result_text=result_text,
+    )
+
+
+def _with_reason(frame: Frame, why: str) -> Frame:
+    """The far side knows that the run was lost; why its process died, the gateway knew."""
+    end = unpack(frame.body, RunEnd)
+    if end.failed is None or end.failed.kind != RunLost.code:
+        return frame
+    failed = msgspec.structs.replace(end.failed, message=f"{why}; {end.failed.message}")
+    return Frame(Kind.ERROR, pack(msgspec.structs.replace(end, failed=failed)))
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else datetime.now(UTC)

@@ -1,0 +1,5 @@
+"""``python -m rhdesk_servlet``."""
+
+from rhdesk_servlet.main import main
+
+main()
