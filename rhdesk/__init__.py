@@ -24,20 +24,80 @@ if TYPE_CHECKING:
     from rhdesk.blocking import Desk as Desk
     from rhdesk.desk import AsyncDesk as AsyncDesk
     from rhdesk.errors import RhdeskError as RhdeskError
+    from rhdesk.handles.cluster import Cluster as Cluster
+    from rhdesk.handles.cluster import cluster as cluster
+    from rhdesk.handles.cluster import here as here
+    from rhdesk.handles.env import Env as Env
+    from rhdesk.handles.env import env as env
+    from rhdesk.handles.function import Function as Function
+    from rhdesk.handles.function import function as function
+    from rhdesk.handles.module import Module as Module
+    from rhdesk.handles.module import module as module
+    from rhdesk.handles.naming import current_folder as current_folder
+    from rhdesk.handles.naming import exists as exists
+    from rhdesk.handles.naming import load as load
+    from rhdesk.handles.naming import locate as locate
+    from rhdesk.handles.naming import resources as resources
+    from rhdesk.handles.naming import set_folder as set_folder
+    from rhdesk.handles.naming import unset_folder as unset_folder
+    from rhdesk.handles.resource import Resource as Resource
 
 __version__ = "0.1.0"
 
 _HOME = {
     "AsyncDesk": "rhdesk.desk",
+    "Cluster": "rhdesk.handles.cluster",
     "Desk": "rhdesk.blocking",
+    "Env": "rhdesk.handles.env",
+    "Function": "rhdesk.handles.function",
+    "Module": "rhdesk.handles.module",
+    "Resource": "rhdesk.handles.resource",
     "RhdeskError": "rhdesk.errors",
+    "cluster": "rhdesk.handles.cluster",
+    "current_folder": "rhdesk.handles.naming",
+    "env": "rhdesk.handles.env",
+    "exists": "rhdesk.handles.naming",
+    "function": "rhdesk.handles.function",
+    "here": "rhdesk.handles.cluster",
+    "load": "rhdesk.handles.naming",
+    "locate": "rhdesk.handles.naming",
+    "module": "rhdesk.handles.module",
+    "resources": "rhdesk.handles.naming",
+    "set_folder": "rhdesk.handles.naming",
+    "unset_folder": "rhdesk.handles.naming",
 }
 """Which module each public name lives in."""
 
-__all__ = ["AsyncDesk", "Desk", "RhdeskError", "__version__"]
+_OLD_SPELLINGS = {"fn": "function", "send": "function"}
+"""Names of v0.0.12 that mean another."""
+
+__all__ = [
+    "AsyncDesk",
+    "Cluster",
+    "Desk",
+    "Env",
+    "Function",
+    "Module",
+    "Resource",
+    "RhdeskError",
+    "__version__",
+    "cluster",
+    "current_folder",
+    "env",
+    "exists",
+    "function",
+    "here",
+    "load",
+    "locate",
+    "module",
+    "resources",
+    "set_folder",
+    "unset_folder",
+]
 
 
 def __getattr__(name: str) -> Any:
+    name = _OLD_SPELLINGS.get(name, name)
     try:
         home = _HOME[name]
     except KeyError:

@@ -40,7 +40,7 @@ from rhdesk.models import (
 if TYPE_CHECKING:
     from rhdesk.clusters.service import Clusters
     from rhdesk.code.bundle import Bundle, CodeShelf
-    from rhdesk.rns.names import LocalNames
+    from rhdesk.rns.owned import OwnedNames
     from rhdesk.runs.recorder import Recorder
     from rhdesk.runs.results import Results
     from rhdesk.runs.service import Runs
@@ -72,6 +72,8 @@ class AsyncDesk:
         opened = vars(self)
         if "clusters_room" in opened:
             await self.clusters_room.aclose()
+        if "names_room" in opened:
+            await self.names_room.aclose()
         if "recorder" in opened:
             self.results.close()
             self.recorder.close()
@@ -106,10 +108,10 @@ class AsyncDesk:
         return Runs(self.recorder, self.results, self.clusters_room)
 
     @cached_property
-    def names_room(self) -> LocalNames:
-        from rhdesk.rns.names import LocalNames
+    def names_room(self) -> OwnedNames:
+        from rhdesk.rns.owned import OwnedNames
 
-        return LocalNames.open(self.settings, Path.cwd())
+        return OwnedNames(self.settings, Path.cwd())
 
     @cached_property
     def shelf(self) -> CodeShelf:
@@ -301,7 +303,7 @@ class AsyncDesk:
         keep: str = "",
         run_id: str = "",
     ) -> Run:
-        """Start a call of *bundle*; what `submit` and the handles of `rhdesk.resources` share."""
+        """Start a call of *bundle*; what `submit` and the handles of `rhdesk.handles` share."""
         from rhdesk.runs.making import new_run
         from rhdesk.wire.messages import Called
         from rhdesk.wire.payload import Payload

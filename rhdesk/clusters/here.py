@@ -239,7 +239,7 @@ class Here:
 
     def _environ(self) -> dict[str, str]:
         """The environment of everything on the cluster."""
-        drop = ("RAY_", "RHDESK_", "PYTHONPATH", "PYTHONSTARTUP", "COLUMNS", "LINES")
+        drop = ("RAY_", "RHDESK_", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(drop)}
         return kept | {
             "PYTHONPATH": str(self._servlet_code()),
@@ -282,6 +282,7 @@ class Here:
 
     def _remove(self, found: Started) -> None:
         shutil.rmtree(found.ray_temp, ignore_errors=True)
+        shutil.rmtree(self._folder / "objects", ignore_errors=True)
         for name in ("envs", "servlet"):
             for file in self._leftovers(name):
                 _remove(file)

@@ -31,7 +31,7 @@ from rhdesk.errors import SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.rns import config_file
 from rhdesk.rns.config_file import Config
 from rhdesk.rns.index import DamagedIndex, Index, Row
-from rhdesk.rns.work_tree import UNREADABLE, Staged, Stamp, WorkTree
+from rhdesk.rns.work_tree import UNREADABLE, Moved, Staged, Stamp, WorkTree
 
 if TYPE_CHECKING:
     from rhdesk.rns.repository import Repository
@@ -136,8 +136,8 @@ class LocalStore:
 
     # ---- writing
 
-    def write(self, names: Sequence[str], plan: Plan) -> None:
-        """Carry out the edit that *plan* decides on, or nothing if it returns None.
+    def write(self, names: Sequence[str], plan: Plan) -> datetime | None:
+        """Carry out the edit that *plan* decides on; returns when, or None if it decided on none.
 
         *plan* is given the rows of those of *names* that exist, while no other rhdesk writes and
         file, git and index of each agree. It is called again if somebody else's git moves the
@@ -147,16 +147,12 @@ class LocalStore:
             StoreBusy: Another process keeps the lock.
             StoreUnwritable: Nothing was saved.
         """
-        from rhdesk.rns.repository import Moved  # see `repository`
-
         self.repository.create()
         with self.place.locked(_WRITER_WAITS_S):
             for _ in range(_TRIES):
                 with suppress(Moved):
                     tip, edit = self._trusting_the_index(lambda: self._planned(names, plan))
-                    if edit is not None:
-                        self._carry_out(tip, edit)
-                    return
+                    return self._carry_out(tip, edit) if edit else None
         raise StoreBusy(
             f"{self.place.ref} is being moved by others all the time; nothing was saved"
         )
@@ -174,7 +170,7 @@ class LocalStore:
         there = {name: row for name, row in rows.items() if row is not None}
         return self._index.commit() or "", plan(there)
 
-    def _carry_out(self, tip: str, edit: Edit) -> None:
+    def _carry_out(self, tip: str, edit: Edit) -> datetime:
         with ExitStack() as undo:
             staged: dict[str, Staged] = {}
             for name, config in edit.configs:
@@ -200,6 +196,7 @@ class LocalStore:
             self._index.write(rows, gone=gone, commit=tip)
         except DamagedIndex:
             self._distrust_the_index()
+        return at
 
     def _commit(self, tip: str, edit: Edit, at: datetime) -> str:
         from rhdesk.rns.repository import Commit  # see `repository`
@@ -215,7 +212,7 @@ class LocalStore:
         if (
             len(stamps) != len(rows)
             or self._index.commit() != self.tip
-            or self.place.scan(stamps) != stamps
+            or self.place.scan(stamps) != (stamps, [])
         ):
             self._take_in_what_can_be()
             rows = [row for row in self._index.rows() if row.version]
@@ -236,8 +233,6 @@ class LocalStore:
 
     def _take_in_what_can_be(self) -> None:
         if self.place.exists and self.place.is_writable:
-            from rhdesk.rns.repository import Moved  # see `repository`
-
             with suppress(StoreBusy, StoreUnwritable, SetupFailed, Moved):
                 with self.place.locked(_READER_WAITS_S):
                     self._take_in(record=True)
@@ -275,7 +270,10 @@ class LocalStore:
 
     def _sights(self, tip: str, described: str | None, *, record: bool) -> list[_Sight]:
         known = {row.name: row for row in self._index.rows()}
-        seen = self.place.scan(known)
+        seen, unfinished = self.place.scan(known)
+        if record:
+            for folder in unfinished:
+                self.place.clear(folder)
         blobs = self._blobs(tip, described, known, must=record)
         found: list[_Sight] = []
         for name in known.keys() | seen.keys() | blobs.keys():
@@ -340,7 +338,7 @@ class LocalStore:
             else:
                 staged = self.place.stage(s.name, s.git.data)
                 self.place.place(s.name, staged)
-                rows.append(_row(s.name, s.git, staged.stamp, times[s.name], tip))
+                rows.append(_row(s.name, s.git, staged.stamp, times.get(s.name, self._now()), tip))
         return rows
 
     def _saved_at(self, tip: str, names: Sequence[str]) -> dict[str, datetime]:

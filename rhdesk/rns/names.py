@@ -70,6 +70,7 @@ class LocalNames:
         name = Name.parse(record.name)
         leaf = self._writable(name)
         config = config_file.write(str(name), record.resource_type, record.config)
+        kept: list[Row] = []
 
         def plan(rows: Mapping[str, Row]) -> Edit | None:
             before = rows.get(leaf)
@@ -78,11 +79,12 @@ class LocalNames:
             elif not overwrite:
                 raise AlreadyExists(f"{name} exists already; say overwrite to save a new version")
             elif before.version == config.version:
+                kept.append(before)
                 return None
             return Edit(f"save {name}: {_told(before, config)}", [(leaf, config)], author)
 
-        self._store.write([leaf], plan)
-        return self.load(name)
+        at = self._store.write([leaf], plan)
+        return _saved(name, config, at) if at else _record(kept[-1])
 
     def load(self, name: Name) -> Record:
         """The record under *name*, now or at the version it says.
@@ -138,6 +140,7 @@ class LocalNames:
             AlreadyExists: *new* is taken.
         """
         old_leaf, new_leaf = self._writable(old), self._writable(new)
+        made: list[Config] = []
 
         def plan(rows: Mapping[str, Row]) -> Edit | None:
             row = rows.get(old_leaf)
@@ -145,19 +148,17 @@ class LocalNames:
                 raise self._not_found(old)
             if row.resource_type == BROKEN:
                 raise self._broken(row)
-            if old_leaf == new_leaf:
-                return None
             if new_leaf in rows:
                 raise AlreadyExists(f"cannot rename {old}: {new} exists already")
             self._refuse_taken(new_leaf, but=old_leaf)
-            config = config_file.write(str(new), row.resource_type, _fields(row))
+            made.append(config_file.write(str(new), row.resource_type, _fields(row)))
             message = (
                 f"rename {old} to {new}\n\nRenamed-From: {old_leaf}\nRenamed-To: {new_leaf}\n"
             )
-            return Edit(message, [(old_leaf, None), (new_leaf, config)])
+            return Edit(message, [(old_leaf, None), (new_leaf, made[-1])])
 
-        self._store.write([old_leaf, new_leaf], plan)
-        return self.load(new)
+        at = self._store.write([old_leaf, new_leaf], plan)
+        return _saved(new, made[-1], at)
 
     def delete(self, name: Name) -> None:
         """Remove *name*; its versions stay in the history, and can be loaded by version.
@@ -198,7 +199,8 @@ class LocalNames:
         contents = self._store.repository.read(change.blob for change in changes if change.blob)
         configs = {blob: config_file.read(data) for blob, data in contents.items()}
         found: list[Version] = []
-        for change, before in zip(changes, [*changes[1:], None], strict=True):
+        earlier = [*changes[1:], None]
+        for change, before in zip(changes, earlier, strict=False):
             config = configs.get(change.blob)
             found.append(
                 Version(
@@ -359,6 +361,16 @@ def _record(row: Row) -> Record:
         config=_DECODE(row[2]),
         version=row[3],
         saved_at=datetime.fromtimestamp(row[4], UTC),
+    )
+
+
+def _saved(name: Name, config: Config, at: datetime | None) -> Record:
+    return Record(
+        name=str(name),
+        resource_type=config.resource_type,
+        config=config.fields,
+        version=config.version,
+        saved_at=at and at.replace(microsecond=0),
     )
 
 

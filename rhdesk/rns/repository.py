@@ -38,7 +38,7 @@ except ImportError as exc:  # GitPython's way to say that there is no git to run
     raise SetupFailed("git is not installed, or not on PATH; names are kept in git") from exc
 
 from rhdesk.errors import RhdeskError, StoreBusy, StoreUnwritable
-from rhdesk.rns.work_tree import WorkTree
+from rhdesk.rns.work_tree import Moved, WorkTree, is_name
 
 RENAMED_FROM: Final = "Renamed-From"
 RENAMED_TO: Final = "Renamed-To"
@@ -61,7 +61,7 @@ _SAFE: Final = (
 )
 """Not left to anybody's settings: nothing foreign runs, and what is said to be saved is."""
 
-_CROOKED: Final = re.compile(r"[\x00-\x1f\x7f<>]+")
+_CROOKED: Final = re.compile(r"[\x00-\x20\x7f<>]+")
 
 
 _FASTER: Final = (
@@ -73,10 +73,6 @@ _FASTER: Final = (
 """How git says that somebody else is moving the ref."""
 
 
-class Moved(RhdeskError):
-    """The ref is not where it was when the commit was prepared; nothing has changed."""
-
-
 class Commit(msgspec.Struct, frozen=True):
     """One commit to be made."""
 
@@ -85,7 +81,7 @@ class Commit(msgspec.Struct, frozen=True):
     """Names and their new files; None deletes."""
     at: datetime
     author: str = ""
-    """Empty for the person git knows, or ``user@host``."""
+    """``Ann`` or ``Ann <ann@x>``; empty for the person git knows, or ``user@host``."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -104,8 +100,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Repository:
-    def __init__(self, place: WorkTree) -> None:
+    def __init__(self, place: WorkTree, *, patience_s: float = 15.0) -> None:
+        """*patience_s* is how long another git process may keep the ref locked."""
         self.place = place
+        self._patience_s = patience_s
 
     def create(self) -> None:
         """Make our own repository, if it is not there yet; a user's is never made or changed.
@@ -233,12 +231,14 @@ class Repository:
             settings = repo.config_reader()
             person = str(settings.get_value("user", "name", default="") or here)
             address = str(settings.get_value("user", "email", default="") or here)
+        if "<" in name:
+            name, address = name.split("<", 1)
         return f"{_straight(name or person)} <{_straight(address)}>".encode("utf-8", "replace")
 
     def _clear_dead_lock(self) -> None:
         """Remove the ref's lock if whoever took it was killed; wait for one who may be alive."""
         lock = self.place.common_dir / f"{self.place.ref}.lock"
-        patience = time.monotonic() + 15
+        patience = time.monotonic() + self._patience_s
         while True:
             try:
                 age_s = time.time() - lock.stat().st_mtime
@@ -321,7 +321,8 @@ def _tree_path(name: str) -> str:
 def _name_at(path: str) -> str:
     """The name a path of the tree belongs to; "" for a path no save of ours writes."""
     name = path[3:].removesuffix("/config.json")
-    return name if path == _tree_path(name) else ""
+    # A ref that was fetched may hold any path; one that leaves rh/ must not become a file.
+    return name if is_name(name) and path == _tree_path(name) else ""
 
 
 def _data(content: bytes) -> bytes:

@@ -23,12 +23,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from rhdesk.errors import StoreBusy, StoreUnwritable
+from rhdesk.errors import RhdeskError, StoreBusy, StoreUnwritable
 
 _FILE: Final = "config.json"
 _STAGED: Final = ".config.json."
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}", re.ASCII)
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LONGEST: Final = 510
+"""Characters of a name without ``~/``; as `rhdesk.models.Name` has it."""
 _RACY_NS: Final = 50_000_000
 """A file changed this recently may change again under the same time stamp."""
 
@@ -45,6 +47,10 @@ class Staged(NamedTuple):
 
     temporary: str
     stamp: Stamp
+
+
+class Moved(RhdeskError):
+    """The ref is not where it was when a commit was prepared; nothing has changed."""
 
 
 class WorkTree(msgspec.Struct, frozen=True):
@@ -103,8 +109,13 @@ class WorkTree(msgspec.Struct, frozen=True):
         places = (self.root, self.git_dir, self.common_dir / "objects", self.common_dir / "refs")
         return all(os.access(place, os.W_OK) for place in places)
 
+    @property
+    def rh(self) -> Path:
+        """The folder of the names; it need not exist."""
+        return self.root / "rh"
+
     def file(self, name: str) -> Path:
-        return self.root / "rh" / name / _FILE
+        return self.rh / name / _FILE
 
     def tip(self) -> str | None:
         """The commit the ref points at, "" before the first; None where only git can tell."""
@@ -121,14 +132,21 @@ class WorkTree(msgspec.Struct, frozen=True):
 
     # ---- looking
 
-    def scan(self, known: Collection[str]) -> dict[str, Stamp]:
-        """The stamp of every file under ``rh/``; the spelling of *known* names is not checked."""
+    def scan(self, known: Collection[str]) -> tuple[dict[str, Stamp], list[str]]:
+        """The stamp of every file under ``rh/``, and the folders a killed process left unfinished.
+
+        The spelling of *known* names is not checked again.
+        """
         found: dict[str, Stamp] = {}
-        folders = [("", str(self.root / "rh"))]
+        unfinished: list[str] = []
+        folders = [("", str(self.rh))]
         while folders:
             prefix, path = folders.pop()
             try:
                 descriptor = os.open(path, _FOLDER)
+            except PermissionError:
+                found |= {name: UNREADABLE for name in known if name.startswith(prefix)}
+                continue
             except OSError:
                 continue
             try:
@@ -136,8 +154,10 @@ class WorkTree(msgspec.Struct, frozen=True):
                     for entry in entries:
                         name = prefix + entry.name
                         if not entry.is_dir(follow_symlinks=False):
+                            if entry.name.startswith(_STAGED):
+                                unfinished.append(prefix.rstrip("/"))
                             continue
-                        if name not in known and _PART.fullmatch(entry.name) is None:
+                        if name not in known and not is_name(name):
                             continue
                         file = f"{entry.name}/{_FILE}"
                         try:
@@ -151,11 +171,11 @@ class WorkTree(msgspec.Struct, frozen=True):
                                 found[name] = (seen.st_mtime_ns, seen.st_size)
             finally:
                 os.close(descriptor)
-        return found
+        return found, unfinished
 
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of one file; None if there is none, or not as `scan` would find it."""
-        path = str(self.root / "rh")
+        path = str(self.rh)
         try:
             for part in name.split("/"):
                 if not stat.S_ISDIR(os.lstat(path).st_mode):
@@ -184,7 +204,7 @@ class WorkTree(msgspec.Struct, frozen=True):
         return (seen.st_mtime_ns if settled else 0, seen.st_size), data
 
     def has_folder(self, name: str) -> bool:
-        return _is_folder(self.root / "rh" / name)
+        return _is_folder(self.rh / name)
 
     def resource_above(self, name: str) -> str:
         """The nearest folder of *name* that is itself a resource, or ""."""
@@ -215,22 +235,27 @@ class WorkTree(msgspec.Struct, frozen=True):
             with suppress(OSError):
                 os.unlink(temporary)
             self._prune(file.parent)
-            raise unwritable(file, exc) from exc
+            raise _unwritable(file, exc) from exc
         return Staged(temporary, (seen.st_mtime_ns, seen.st_size))
 
     def place(self, name: str, staged: Staged) -> None:
+        """Put the staged file where it belongs; it is on the disk when this returns."""
         file = self.file(name)
         try:
             os.replace(staged.temporary, file)
             _sync_folder(file.parent)
         except OSError as exc:
-            raise unwritable(file, exc) from exc
+            raise _unplaced(file, exc) from exc
 
     def unstage(self, name: str, staged: Staged) -> None:
         """Undo `stage`."""
         with suppress(OSError):
             os.unlink(staged.temporary)
         self._prune(self.file(name).parent)
+
+    def clear(self, folder: str) -> None:
+        """Remove what a killed process left in *folder*, and the folder if that empties it."""
+        self._prune(self.rh / folder)
 
     def remove(self, name: str) -> None:
         """Remove the file of *name* and the folders it leaves empty; other files stay."""
@@ -240,7 +265,7 @@ class WorkTree(msgspec.Struct, frozen=True):
             if file.parent.is_dir():
                 _sync_folder(file.parent)
         except OSError as exc:
-            raise unwritable(file, exc) from exc
+            raise _unplaced(file, exc) from exc
         self._prune(file.parent)
 
     @contextmanager
@@ -257,7 +282,7 @@ class WorkTree(msgspec.Struct, frozen=True):
                 file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
             )
         except OSError as exc:
-            raise unwritable(file, exc) from exc
+            raise _unwritable(file, exc) from exc
         try:
             deadline = time.monotonic() + timeout_s
             while True:
@@ -306,13 +331,27 @@ class WorkTree(msgspec.Struct, frozen=True):
     def _prune(self, folder: Path) -> None:
         with suppress(OSError):
             self._sweep(folder)
-            while folder not in (self.root, self.root / "rh"):
+            while folder not in (self.root, self.rh):
                 folder.rmdir()
                 folder = folder.parent
 
 
-def unwritable(file: Path, exc: OSError) -> StoreUnwritable:
+def is_name(text: str) -> bool:
+    """Whether *text*, as a path below ``rh/``, stays there and can be a name."""
+    return len(text) <= _LONGEST and all(
+        _PART.fullmatch(part) and part.lower() != _FILE for part in text.split("/")
+    )
+
+
+def _unwritable(file: Path, exc: OSError) -> StoreUnwritable:
     return StoreUnwritable(f"cannot write {file}: {exc.strerror or exc}; nothing was saved")
+
+
+def _unplaced(file: Path, exc: OSError) -> StoreUnwritable:
+    return StoreUnwritable(
+        f"cannot write {file}: {exc.strerror or exc}; the version is in git, and the file will "
+        "follow when the names are next looked at"
+    )
 
 
 def _is_folder(path: Path) -> bool:

@@ -18,6 +18,7 @@ import struct
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -37,6 +38,8 @@ _HEAD: Final = struct.Struct("<II")
 _BATCH: Final = 5_000
 """Lines in one transaction at most."""
 _RETRY_S: Final = 1.0
+_LINGER_S: Final = 0.05
+"""How long events may wait for company: a commit for each call would slow the calls."""
 
 
 class Submitted(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -71,15 +74,16 @@ class Recorder:
         self._reader = RunBook(folder / "runs.db", read_only=True)
         self._journal = Journal(folder / "journal")
         adopt(folder / "journal", self._book)
-        self._events: list[Event] = []
-        self._lines: list[tuple[Sequence[LogLine], Future[int]]] = []
-        self._writes: list[tuple[Callable[[RunBook], object], Future[object]]] = []
+        self._queue: deque[Event | _Lines | _Change] = deque()
+        """What the book does not hold yet, oldest first."""
         self._lock = threading.Condition()
         self._is_closing = False
         self._noted = 0
         """How many things were noted, written or asked to be changed so far."""
         self._stored = 0
         """How many of them, in order, are in the book."""
+        self._is_hurried = False
+        """Somebody waits for what was noted."""
         self._trouble: RhdeskError | None = None
         self._readers = ThreadPoolExecutor(1, "rhdesk-read")
         self._owner = threading.Thread(target=self._own, name="rhdesk-record", daemon=True)
@@ -99,7 +103,7 @@ class Recorder:
                 self._lock.notify_all()
             self._owner.join(timeout=30)
             self._readers.shutdown()
-            self._journal.close(keep=bool(self._events))
+            self._journal.close(keep=bool(self._queue))
             self._reader.close()
             self._book.close()
 
@@ -121,12 +125,9 @@ class Recorder:
 
     def lines(self, lines: Sequence[LogLine]) -> Future[int]:
         """Store lines; the future is done when they are on the disk."""
-        future: Future[int] = Future()
-        with self._lock:
-            self._lines.append((lines, future))
-            self._noted += 1
-            self._lock.notify_all()
-        return future
+        waiting = _Lines(lines, Future())
+        self._enqueue(waiting)
+        return waiting.stored
 
     # ---- reading, and the rarer writes
 
@@ -136,12 +137,9 @@ class Recorder:
 
     async def write(self, change: Callable[[RunBook], T]) -> T:
         """Change the book in the thread that owns it."""
-        future: Future[object] = Future()
-        with self._lock:
-            self._writes.append((change, future))
-            self._noted += 1
-            self._lock.notify_all()
-        return await asyncio.wrap_future(future)  # type: ignore[return-value]
+        waiting = _Change(change, Future())
+        self._enqueue(waiting)
+        return await asyncio.wrap_future(waiting.done)  # type: ignore[return-value]
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until all that was noted before is on the disk.
@@ -152,6 +150,8 @@ class Recorder:
         give_up = time.monotonic() + timeout_s
         with self._lock:
             upto = self._noted
+            self._is_hurried = True
+            self._lock.notify_all()
             while self._stored < upto:
                 if self._trouble is not None:
                     raise self._trouble
@@ -166,8 +166,16 @@ class Recorder:
         data = _encode(event)
         with self._lock:
             self._journal.append(data)
-            self._events.append(event)
+            self._queue.append(event)
             self._noted += 1
+            if len(self._queue) == 1:
+                self._lock.notify_all()
+
+    def _enqueue(self, waiting: _Lines | _Change) -> None:
+        with self._lock:
+            self._queue.append(waiting)
+            self._noted += 1
+            self._is_hurried = True
             self._lock.notify_all()
 
     def _asked(self, ask: Callable[[RunBook], T]) -> T:
@@ -177,67 +185,90 @@ class Recorder:
     def _own(self) -> None:
         while True:
             with self._lock:
-                while not (self._events or self._lines or self._writes):
+                while not self._queue:
                     if self._is_closing:
                         return
                     self._lock.wait()
-                events = list(self._events)
-                lines = self._take_lines()
-                writes, self._writes = self._writes, []
+                if not (self._is_hurried or self._is_closing):
+                    self._lock.wait_for(lambda: self._is_hurried or self._is_closing, _LINGER_S)
+                self._is_hurried = False
+                batch = self._next_batch()
             try:
-                self._apply(events, lines)
+                self._apply(batch)
             except RhdeskError as exc:
-                self._failed(exc, lines, writes)
+                self._failed(exc, batch)
                 if self._is_closing:
                     return
                 time.sleep(_RETRY_S)
                 continue
-            for change, future in writes:
-                _settle(change, self._book, future)
             with self._lock:
-                del self._events[: len(events)]
-                if not self._events:
+                for _ in batch:
+                    self._queue.popleft()
+                if not self._queue:
                     self._journal.empty()
-                self._stored += len(events) + len(lines) + len(writes)
+                self._stored += len(batch)
                 self._trouble = None
                 self._lock.notify_all()
 
-    def _apply(
-        self, events: Sequence[Event], lines: Sequence[tuple[Sequence[LogLine], Future[int]]]
-    ) -> None:
-        with self._book.transaction():
-            # A run's end may wait in the same batch as its last lines; the order does not matter.
-            for event in events:
-                apply(self._book, event)
-            counts = [self._book.add_lines(each) for each, _ in lines]
-        for (_, future), count in zip(lines, counts, strict=True):
-            future.set_result(count)
-
-    def _take_lines(self) -> list[tuple[Sequence[LogLine], Future[int]]]:
+    def _next_batch(self) -> list[Event | _Lines | _Change]:
+        """What comes next: as much as one transaction should hold, or one change by itself."""
+        batch: list[Event | _Lines | _Change] = []
         count = 0
-        for place, (each, _) in enumerate(self._lines, 1):
-            count += len(each)
+        for each in self._queue:
+            if isinstance(each, _Change):
+                return batch or [each]
+            batch.append(each)
+            count += len(each.lines) if isinstance(each, _Lines) else 1
             if count >= _BATCH:
-                taken, self._lines = self._lines[:place], self._lines[place:]
-                return taken
-        taken, self._lines = self._lines, []
-        return taken
+                break
+        return batch
 
-    def _failed(
-        self,
-        error: RhdeskError,
-        lines: Sequence[tuple[Sequence[LogLine], Future[int]]],
-        writes: Sequence[tuple[Callable[[RunBook], object], Future[object]]],
-    ) -> None:
-        """Events stay in the journal; lines stay on the cluster, and are asked for again."""
-        for _, future in lines:
-            future.set_exception(error)
-        for _, refused in writes:
-            refused.set_exception(error)
+    def _apply(self, batch: Sequence[Event | _Lines | _Change]) -> None:
+        if isinstance(batch[0], _Change):
+            batch[0].settle(self._book)
+            return
+        counts: list[tuple[_Lines, int]] = []
+        with self._book.transaction():
+            for each in batch:
+                if isinstance(each, _Lines):
+                    counts.append((each, self._book.add_lines(each.lines)))
+                elif not isinstance(each, _Change):
+                    apply(self._book, each)
+        for each, count in counts:
+            each.stored.set_result(count)
+
+    def _failed(self, error: RhdeskError, batch: Sequence[Event | _Lines | _Change]) -> None:
+        """Events wait and are tried again; lines stay on the cluster, and are asked for again."""
         with self._lock:
+            for each in batch:
+                if isinstance(each, _Lines):
+                    self._queue.remove(each)
+                    self._stored += 1
+                    each.stored.set_exception(error)
             self._trouble = error
-            self._stored += len(lines) + len(writes)
             self._lock.notify_all()
+
+
+class _Lines:
+    """Lines on their way into the book."""
+
+    def __init__(self, lines: Sequence[LogLine], stored: Future[int]) -> None:
+        self.lines = lines
+        self.stored = stored
+
+
+class _Change:
+    """A change someone waits for; what it raises is theirs."""
+
+    def __init__(self, change: Callable[[RunBook], object], done: Future[object]) -> None:
+        self._change = change
+        self.done = done
+
+    def settle(self, book: RunBook) -> None:
+        try:
+            self.done.set_result(self._change(book))
+        except RhdeskError as exc:
+            self.done.set_exception(exc)
 
 
 class Journal:
@@ -322,11 +353,3 @@ def _events(data: bytes) -> Iterator[Event]:
         yield _decode(body)
         at += _HEAD.size + length
 
-
-def _settle(
-    change: Callable[[RunBook], object], book: RunBook, future: Future[object]
-) -> None:
-    try:
-        future.set_result(change(book))
-    except RhdeskError as exc:
-        future.set_exception(exc)

@@ -23,7 +23,10 @@ from rhdesk.wire.pickles import Buffer
 KEEP_BYTES: Final = 16 * 1024 * 1024
 """A larger result is recorded as described, and not kept on the desk."""
 TEXT: Final = 200
-_short = reprlib.Repr(maxstring=120, maxother=120, maxlist=12, maxdict=12)
+_SPELLED: Final = (type(None), bool, int, float, str, list, dict, tuple, set)
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 120
+_short.maxlist = _short.maxdict = _short.maxtuple = 12
 
 
 class Results:
@@ -113,6 +116,12 @@ def describe(payload: Payload) -> str:
 
 
 def shorten(value: Any) -> str:
-    """`repr`, cut to what fits a line."""
-    text = clean(_short.repr(value))
+    """`repr`, cut to what fits a line; of what may be large, its type and size."""
+    if isinstance(value, _SPELLED):
+        text = clean(_short.repr(value))
+    elif isinstance(value, bytes | bytearray):
+        text = f"{len(value):,} bytes"
+    else:
+        shape = getattr(value, "shape", None)
+        text = clean(type(value).__name__ + (f" {shape}" if isinstance(shape, tuple) else ""))
     return text if len(text) <= TEXT else text[: TEXT - 1] + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import aclosing
@@ -20,6 +21,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_log: Final = logging.getLogger(__name__)
 MAX_BODY: Final = 64 * 1024**3
 _IN_MEMORY: Final = 256 * 1024
 _PIECE: Final = 1 << 20
@@ -114,6 +116,9 @@ def guarded(doorman: Doorman, handler: Handler) -> Callable[[Scope, Receive, Sen
             await answer_fault(request, error)
         except ConnectionResetError:
             return
+        except Exception as exc:  # noqa: BLE001 -- the outermost edge: said to both sides, not lost
+            _log.exception("%s /%s", request.method, b"/".join(request.parts).decode("latin-1"))
+            await answer_fault(request, _unforeseen(exc))
 
     return application
 
@@ -209,12 +214,17 @@ async def _send_pieces(request: Request, pieces: list[Buffer]) -> None:
 async def _end_badly(request: Request, error: BaseException) -> None:
     """The stream has begun: an error can only be its last frame."""
     if not isinstance(error, RhdeskError):
-        raise error
+        _log.error("while streaming", exc_info=error)
+        error = _unforeseen(error)
     body = pack(fault_of(error))
     await request.send(
         {"type": "http.response.body", "body": b"".join(frame(Kind.FAULT, body)), "more_body": True}
     )
     await request.send({"type": "http.response.body", "body": b""})
+
+
+def _unforeseen(error: BaseException) -> RhdeskError:
+    return RhdeskError(f"the servlet stumbled: {type(error).__name__}: {error}")
 
 
 def _write(fd: int, data: Buffer) -> None:

@@ -17,7 +17,7 @@ def as_plain(value: Any) -> Any:
     if is_plain(value):
         return value
     try:
-        return msgspec.to_builtins(value, enc_hook=_hook, str_keys=True)
+        return _with_lists(msgspec.to_builtins(value, enc_hook=_hook, str_keys=True))
     except (TypeError, ValueError, NotImplementedError):
         return described(value)
 
@@ -30,6 +30,15 @@ def described(value: Any) -> dict[str, str]:
     except Exception as exc:  # noqa: BLE001 -- __repr__ is the user's code
         text = f"(its repr failed: {exc!r})"
     return {"type": kind, "repr": text[:20_000]}
+
+
+def _with_lists(value: Any) -> Any:
+    """JSON has no tuples and no sets."""
+    if isinstance(value, dict):
+        return {key: _with_lists(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_with_lists(each) for each in value]
+    return value
 
 
 def _hook(value: Any) -> Any:

@@ -8,6 +8,7 @@ gateway that is started again when it dies.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -128,6 +129,7 @@ class _Served:
         return self._address
 
     def _run(self) -> None:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, force=True)
         try:
             uvloop.run(self._go())
         except BaseException as exc:  # noqa: BLE001 -- the outermost edge of the thread
@@ -187,7 +189,9 @@ class _GatewayActor:
             config.name,
             config.cluster_id,
             folder,
-            EnvBuilder(Path(config.venvs), servlet_requirements=servlet_requirements()),
+            # Modules are compiled when first imported: all of Ray's would take longer to compile
+            # than everything else an environment needs.
+            EnvBuilder(Path(config.venvs), servlet_requirements(), compile_bytecode=False),
             _start_env,
             _stop_env,
             ray.__version__,
@@ -203,8 +207,9 @@ def servlet_requirements() -> tuple[str, ...]:
     """What every environment needs to hold an env servlet, as installed here."""
     from importlib.metadata import version  # deferred: only the gateway asks
 
-    names = ("ray", "uvicorn", "httptools", "uvloop", "msgspec", "cloudpickle")
-    return tuple(f"{name}=={version(name)}" for name in names)
+    # Ray and cloudpickle must be the same on both sides; the rest may be what the user pins.
+    same = tuple(f"{name}=={version(name)}" for name in ("ray", "cloudpickle"))
+    return (*same, "uvicorn", "httptools", "uvloop", "msgspec")
 
 
 def write_beside(file: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ import struct
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -189,7 +190,7 @@ class Runs:
                     while found := reader.read():
                         yield [found]
                 while item + 1 in run.items:
-                    ready = [n for n in range(item + 1, item + 1 + _BATCH) if n in run.items]
+                    ready = list(takewhile(run.items.__contains__, range(item + 1, item + _BATCH)))
                     yield [_item(number, run.items[number]) for number in ready]
                     item = ready[-1]
                     self._taken(run, ready)

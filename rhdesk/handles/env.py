@@ -14,10 +14,10 @@ from typing import Any, Self
 from rhdesk.code.env_vars import load_env_vars
 from rhdesk.errors import BadInput, SetupFailed
 from rhdesk.models import EnvSpec
-from rhdesk.resources import naming
-from rhdesk.resources.cluster import Cluster, cluster_of
-from rhdesk.resources.resource import Resource
-from rhdesk.resources.session import session
+from rhdesk.handles import naming
+from rhdesk.handles.cluster import Cluster, cluster_of
+from rhdesk.handles.resource import Resource
+from rhdesk.handles.session import session
 
 BASE = "base"
 
@@ -52,7 +52,7 @@ def env(
         reqs=reqs,
         name=name,
         setup_cmds=setup_cmds or (),
-        env_vars=load_env_vars(env_vars) if env_vars else {},
+        env_vars=load_env_vars(env_vars, folder=Path(working_dir or '.')) if env_vars else {},
         working_dir=working_dir,
         dryrun=dryrun,
     )

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 
 from rhdesk.errors import BadInput
 from rhdesk.models import Name, Record, Version
-from rhdesk.resources import naming
-from rhdesk.resources.session import session
+from rhdesk.handles import naming
+from rhdesk.handles.session import session
 
 
 class Resource:

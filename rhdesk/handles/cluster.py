@@ -11,8 +11,8 @@ from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Cluster as ClusterSeen
 from rhdesk.models import ClusterState, EnvSpec, Run
-from rhdesk.resources.resource import Resource
-from rhdesk.resources.session import HERE, session
+from rhdesk.handles.resource import Resource
+from rhdesk.handles.session import HERE, session
 from rhdesk.wire.payload import Payload
 
 
@@ -232,6 +232,10 @@ class Cluster(Resource):
 
     def _env_name(self, env: Any) -> str:
         return "base" if env is None else str(getattr(env, "env_name", env))
+
+
+here = Cluster(HERE)
+"""This machine. It need not be up to be named."""
 
 
 class Kept:

@@ -9,12 +9,12 @@ from rhdesk.code.bundle import Bundle
 from rhdesk.code.bundling import bundle_of, bundle_record, record_bundle
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Record, Run
-from rhdesk.resources import calls
-from rhdesk.resources.calls import Options, Target
-from rhdesk.resources.cluster import Cluster, Kept, cluster_of
-from rhdesk.resources.env import Env, env_of
-from rhdesk.resources.resource import Resource, name_of
-from rhdesk.resources.session import session
+from rhdesk.handles import calls
+from rhdesk.handles.calls import Options, Target
+from rhdesk.handles.cluster import Cluster, Kept, cluster_of
+from rhdesk.handles.env import Env, env_of
+from rhdesk.handles.resource import Resource, name_of
+from rhdesk.handles.session import session
 from rhdesk.runs.making import new_run_id
 
 _OPTIONS = ("stream_logs", "run_name", "remote", "run_async", "save", "timeout_s")

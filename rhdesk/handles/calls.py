@@ -19,7 +19,7 @@ from rhdesk.clusters.warm_call import Broken
 from rhdesk.code.bundle import Bundle
 from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunFailed, SetupFailed
 from rhdesk.models import Run, Signature
-from rhdesk.resources.session import Road, Session
+from rhdesk.handles.session import Road, Session
 from rhdesk.runs.making import new_run
 from rhdesk.runs.outcome import failure_error
 from rhdesk.runs.service import failure_of, lines_of

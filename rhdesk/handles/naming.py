@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rhdesk.errors import BadInput, BadName, NotFound
 from rhdesk.models import Name
-from rhdesk.resources.session import session
+from rhdesk.handles.session import session
 
 if TYPE_CHECKING:
-    from rhdesk.resources.resource import Resource
+    from rhdesk.handles.resource import Resource
 
 _ROOTS: Final = {"~", "@", "^", "/", "."}
 _folders: list[str] = ["~"]
@@ -91,10 +91,10 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     Raises:
         BadInput: Its type is none this rhdesk knows.
     """
-    from rhdesk.resources.cluster import Cluster
-    from rhdesk.resources.env import Env
-    from rhdesk.resources.function import Function
-    from rhdesk.resources.module import Module
+    from rhdesk.handles.cluster import Cluster
+    from rhdesk.handles.env import Env
+    from rhdesk.handles.function import Function
+    from rhdesk.handles.module import Module
 
     made: dict[str, Any] = {
         "cluster": Cluster.of_config,

@@ -9,12 +9,12 @@ from rhdesk.code.bundle import Bundle
 from rhdesk.code.bundling import bundle_of, bundle_of_instance, bundle_record, record_bundle
 from rhdesk.errors import BadInput
 from rhdesk.models import Record
-from rhdesk.resources import calls
-from rhdesk.resources.calls import Options, Target
-from rhdesk.resources.cluster import Cluster, Kept, cluster_of
-from rhdesk.resources.env import Env, env_of
-from rhdesk.resources.resource import Resource, name_of
-from rhdesk.resources.session import session
+from rhdesk.handles import calls
+from rhdesk.handles.calls import Options, Target
+from rhdesk.handles.cluster import Cluster, Kept, cluster_of
+from rhdesk.handles.env import Env, env_of
+from rhdesk.handles.resource import Resource, name_of
+from rhdesk.handles.session import session
 from rhdesk.runs.making import new_run_id
 
 _OPTIONS = ("stream_logs", "run_name", "timeout_s", "local")
@@ -268,7 +268,7 @@ class Module(Resource):
         return name_of(self._name, f"{bare}-{new_run_id()[-6:]}")
 
     def _name_for(self, name: str) -> Any:
-        from rhdesk.resources import naming
+        from rhdesk.handles import naming
 
         return naming.parse(name)
 
