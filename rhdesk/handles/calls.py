@@ -299,10 +299,12 @@ def _raised(end: RunEnd, run_id: str) -> BaseException:
     if end.failed is not None and end.failed.pickle:
         # The user's program asked for the result of a call it made: here a pickle may be opened.
         try:
-            error = pickles.loads(end.failed.pickle)
+            cls, args, attributes = pickles.loads(end.failed.pickle)
+            error: BaseException = cls.__new__(cls, *args)
+            error.args = args
+            vars(error).update(attributes)
         except Exception:  # noqa: BLE001 -- its class may not exist on this side
             return failure_error(failure, run_id)
-        if isinstance(error, BaseException):
-            error.add_note(f"raised in run {run_id}; on the far side:\n{failure.traceback}")
-            return error
+        error.add_note(f"raised in run {run_id}; on the far side:\n{failure.traceback}")
+        return error
     return failure_error(failure, run_id)

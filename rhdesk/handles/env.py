@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rhdesk.code.env_vars import load_env_vars
-from rhdesk.errors import BadInput, SetupFailed
+from rhdesk.errors import BadInput, NotFound, SetupFailed
 from rhdesk.models import EnvSpec
 from rhdesk.handles import naming
 from rhdesk.handles.cluster import Cluster, cluster_of
@@ -129,8 +129,20 @@ class Env(Resource):
     ) -> Self:
         """Make it on a cluster, or find it made there."""
         cluster = cluster_of(system)
+        if self.env_name == BASE:
+            return self
+        if self._names_one_there:
+            there = [each.name for each in session().desk.envs(cluster.key)]
+            if self.env_name in there:
+                return self
+            raise NotFound(self.env_name, kind=f"environment on {cluster.key}", near=there)
         session().make_env(self.spec, on=cluster.key, force=force_install)
         return self
+
+    @property
+    def _names_one_there(self) -> bool:
+        """Whether it is a name and nothing else: it means the one the cluster has."""
+        return not (self.reqs or self.setup_cmds or self.env_vars or self.working_dir)
 
     def install(self, force: bool = False) -> None:
         """Install its packages into the running interpreter.

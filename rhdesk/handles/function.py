@@ -112,8 +112,7 @@ class Function(Resource):
         self.bundle(fresh=True)
         self._targets.clear()
         if not self.dryrun:
-            if self.env.env_name != "base":
-                session().make_env(self.env.spec, on=self.system.key, force=force_install)
+            self.env.to(self.system, force_install=force_install)
             session().desk.send(
                 self.called, self.bundle(), on=self.system.key, env=self.env.env_name
             )

@@ -71,8 +71,8 @@ class RemoteClass(Resource):
             self.rename(name)
         self._bundle, blobs = bundle_of(self.cls)
         session().desk.asynchronous.shelf.keep(blobs)
-        if not self.dryrun and self.env.env_name != "base":
-            session().make_env(self.env.spec, on=self.system.key, force=force_install)
+        if not self.dryrun:
+            self.env.to(self.system, force_install=force_install)
         return self
 
     def __call__(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
@@ -154,8 +154,7 @@ class Module(Resource):
         """Send this instance with its state; returns the handle of the one over there."""
         cluster = cluster_of(system)
         there = env_of(env if env is not None else self._env)
-        if there.env_name != "base":
-            session().make_env(there.spec, on=cluster.key)
+        there.to(cluster)
         bundle, blobs = bundle_of_instance(self, state=self._state())
         session().desk.asynchronous.shelf.keep(blobs)
         name = name or self.rns_address

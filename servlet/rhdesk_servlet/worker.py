@@ -309,14 +309,20 @@ def _traceback(error: BaseException) -> str:
 
 
 def _pickled(error: BaseException) -> bytes:
-    """The exception itself, if it survives the journey; checked here, where it can be."""
+    """The exception as class, args and attributes; what of it cannot be pickled stays behind.
+
+    Not as Python pickles it: that calls ``__init__`` again, with arguments many classes do not take.
+    """
+    kept = {key: value for key, value in vars(error).items() if _can_travel((key, value))}
+    args = error.args if _can_travel(error.args) else (str(error),)
+    parts = (type(error), args, kept)
+    return pickles.dumps(parts)[0] if _can_travel(parts) else b""
+
+
+def _can_travel(value: Any) -> bool:
     try:
-        data, buffers = pickles.dumps(error)
-        if buffers:
-            return b""
-        again = pickles.loads(data)
+        data, buffers = pickles.dumps(value)
+        pickles.loads(data, buffers)
     except Exception:  # noqa: BLE001 -- the text form is enough; the user's error must not change
-        return b""
-    return data if type(again) is type(error) else b""
-
-
+        return False
+    return not buffers

@@ -1,0 +1,1 @@
+"""Stand-ins, one file per seam."""
