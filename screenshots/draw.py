@@ -1,0 +1,181 @@
+"""Draws the main screens as SVG, from the same fixtures the tests use.
+
+A picture in the README is one of these, so it cannot show what the product does not do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tui")]
+os.environ["TZ"] = "UTC"
+
+from textual.pilot import Pilot  # noqa: E402
+from textual.widgets import Input  # noqa: E402
+
+from rhdesk.models import Cluster, Step, StepState  # noqa: E402
+from rhdesk_tui.app import DeskApp  # noqa: E402
+from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
+from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
+from tests.tui.house import lived_in, train_line  # noqa: E402
+
+Drive = Callable[[Pilot[None], FakeDesk], Awaitable[None]]
+SIZES = ((80, 24), (140, 40))
+
+
+async def _settle(pilot: Pilot[None]) -> None:
+    for _ in range(6):
+        await pilot.pause(0.05)
+
+
+async def explorer(pilot: Pilot[None], desk: FakeDesk) -> None:
+    pass
+
+
+async def filtered(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("0", "slash", *"vis!eval")
+
+
+async def runs(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("3", "down", "down")
+
+
+async def clusters(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("4")
+
+
+async def envs(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("5", "down")
+
+
+async def empty(pilot: Pilot[None], desk: FakeDesk) -> None:
+    desk.records.clear()
+    desk.all_runs.clear()
+    desk.known = [Cluster(name="here")]
+    await pilot.press("R")
+
+
+async def command(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("colon", *"call di")
+
+
+async def copy_menu(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("y")
+
+
+async def confirm(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("ctrl+d")
+
+
+async def keys(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("question_mark")
+
+
+async def palette(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("ctrl+p")
+
+
+async def invoke(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("i")
+    await _settle(pilot)
+    await pilot.press(*"scans", "tab", *"x", "tab")
+
+
+async def live(pilot: Pilot[None], desk: FakeDesk) -> None:
+    run = desk.all_runs[0].run_id
+    await pilot.press("3", "enter")
+    await _settle(pilot)
+    for seq in range(60):
+        desk.print_line(run, train_line(seq), "stderr" if seq % 9 == 0 else "stdout")
+    await _settle(pilot)
+
+
+async def paused(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await live(pilot, desk)
+    await pilot.press("slash", *"plateau", "enter")
+    await _settle(pilot)
+    await pilot.press("t")
+    desk.print_line(desk.all_runs[0].run_id, train_line(61))
+
+
+async def failed(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("3", "down", "down", "enter")
+
+
+async def done(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("3", "down", "enter")
+
+
+async def cluster(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("4", "enter")
+    await _settle(pilot)
+    charts = list(pilot.app.screen.query(LoadChart))
+    for tick in range(120):
+        charts[0].add(50 + 35 * ((tick % 17) / 17) - tick % 5 * 4, "of all cores")
+        charts[1].add(40 + tick / 5, "5.9 GB of 8.2 GB")
+
+
+async def going_up(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("4", "u")
+
+
+async def history(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("h")
+
+
+async def doctor(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await pilot.press("colon", *"doctor", "enter")
+
+
+async def said(pilot: Pilot[None], desk: FakeDesk) -> None:
+    pilot.app.notify("cannot reach lab: nothing answers on 10.0.3.7:41873", severity="error")
+    pilot.app.notify("copied as CLI: rhdesk show ~/digits")
+    await pilot.press("M")
+
+
+SCENES: tuple[Drive, ...] = (
+    explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
+    invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
+)  # fmt: skip
+
+
+async def draw(scene: Drive, size: tuple[int, int], theme: str, folder: Path) -> Path:
+    desk = lived_in()
+    desk.steps = [
+        Step(what="start Ray", state=StepState.DONE, detail="8 cores", elapsed_s=3.1),
+        Step(what="start the gateway", state=StepState.DONE, detail="127.0.0.1:41873"),
+        Step(what="start env base", state=StepState.DONE, detail="pid 4120", elapsed_s=1.9),
+    ]
+    app = DeskApp(desk, now=lambda: NOW, theme=theme)
+    async with app.run_test(size=size) as pilot:
+        await _settle(pilot)
+        await scene(pilot, desk)
+        await _settle(pilot)
+        for line in app.screen.query(Input):
+            line.cursor_blink = False
+        await pilot.pause()
+        light = "-light" if theme.endswith("light") else ""
+        path = folder / f"{scene.__name__}-{size[0]}x{size[1]}{light}.svg"
+        path.write_text(app.export_screenshot(title="rhdesk"), encoding="utf-8")
+    return path
+
+
+async def main(only: set[str]) -> None:
+    folder = ROOT / "screenshots"
+    for scene in SCENES:
+        if only and scene.__name__ not in only:
+            continue
+        for size in SIZES:
+            print(await draw(scene, size, "rhdesk-dark", folder))
+    for scene in (explorer, live):
+        if not only or scene.__name__ in only:
+            print(await draw(scene, SIZES[1], "rhdesk-light", folder))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(set(sys.argv[1:])))

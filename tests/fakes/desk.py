@@ -1,0 +1,333 @@
+"""A desk on values in memory, for screens alone: no cluster, no store, no clock of its own.
+
+It answers every verb the TUI uses, in the shapes the real one does; a verb nobody set up answers
+as an empty house would. What is asked of it is counted, so that tests can say how little is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from rhdesk.config import Settings
+from rhdesk.desk import AsyncDesk
+from rhdesk.errors import NotFound, RhdeskError
+from rhdesk.models import (
+    Check,
+    Cluster,
+    ClusterState,
+    Env,
+    EnvSpec,
+    LogHit,
+    LogLine,
+    NodeStats,
+    Record,
+    Run,
+    RunStatus,
+    Signature,
+    Step,
+    StepState,
+    Version,
+)
+
+NOW = datetime(2026, 10, 5, 12, 0, 0, tzinfo=UTC)
+
+
+class Written:
+    """A log: so many lines, each made when it is asked for."""
+
+    def __init__(self, count: int, text: Callable[[int], str] | None = None) -> None:
+        self.count = count
+        self._text = text or (lambda seq: f"line {seq}")
+        self.printed: list[tuple[str, str]] = []
+
+    def at(self, run_id: str, seq: int) -> LogLine:
+        when = NOW.timestamp() + seq * 0.25
+        if seq < self.count:
+            return LogLine(run_id, seq, "stdout", when, self._text(seq))
+        stream, text = self.printed[seq - self.count]
+        return LogLine(run_id, seq, "stderr" if stream == "stderr" else "stdout", when, text)
+
+    def __len__(self) -> int:
+        return self.count + len(self.printed)
+
+
+class FakeDesk(AsyncDesk):
+    def __init__(self) -> None:
+        self.settings = Settings.load()
+        self.known = [Cluster(name="here")]
+        self.records: dict[str, Record] = {}
+        self.past: dict[str, list[Version]] = {}
+        self.all_runs: list[Run] = []
+        """Newest first."""
+        self.logs: dict[str, Written] = {}
+        self.returns: dict[str, Any] = {}
+        self.all_envs: list[Env] = []
+        self.objects: dict[str, Any] = {}
+        self.signatures: dict[str, Signature] = {}
+        self.method_names: dict[str, list[str]] = {}
+        self.steps: list[Step] = []
+        self.checks: list[Check] = []
+        self.fails: dict[str, RhdeskError] = {}
+        """Verbs that raise, by name."""
+        self.asked: list[tuple[str, Any]] = []
+        self.lines_read = 0
+        self.most_read = 0
+        """The largest number of lines ever read at once."""
+        self._printed = asyncio.Event()
+
+    def _note(self, verb: str, what: Any = None) -> None:
+        self.asked.append((verb, what))
+        if verb in self.fails:
+            raise self.fails[verb]
+
+    # ---- for tests: what happens on the far side
+
+    def print_line(self, run_id: str, text: str, stream: str = "stdout") -> None:
+        self.logs.setdefault(run_id, Written(0)).printed.append((stream, text))
+        self._printed.set()
+
+    def end(self, run_id: str, status: RunStatus, **facts: Any) -> None:
+        self._replace(run_id, status=status, ended_at=NOW, **facts)
+        self._printed.set()
+
+    def _replace(self, run_id: str, **facts: Any) -> Run:
+        for at, run in enumerate(self.all_runs):
+            if run.run_id == run_id:
+                self.all_runs[at] = msgspec.structs.replace(run, **facts)
+                return self.all_runs[at]
+        raise NotFound(run_id, kind="run")
+
+    # ---- clusters
+
+    async def up(self, cluster: str = "here") -> AsyncGenerator[Step]:
+        self._note("up", cluster)
+        for step in self.steps:
+            await asyncio.sleep(0)
+            yield step
+        self.known = [Cluster(name=cluster, state=ClusterState.UP, cpus=2, envs=("base",))]
+
+    async def down(self, cluster: str = "here") -> AsyncGenerator[Step]:
+        self._note("down", cluster)
+        yield Step(what="end processes", state=StepState.DONE, elapsed_s=0.4)
+        self.known = [Cluster(name=cluster)]
+
+    async def cluster(self, name: str = "here") -> Cluster:
+        return next((c for c in self.known if c.name == name), Cluster(name=name))
+
+    async def clusters(self) -> list[Cluster]:
+        self._note("clusters")
+        return list(self.known)
+
+    async def stats(self, cluster: str = "here") -> list[NodeStats]:
+        self._note("stats", cluster)
+        return [
+            NodeStats(
+                node="head", at=NOW, cpu_percent=61.0, memory_used_bytes=5_900_000_000,
+                memory_total_bytes=8_200_000_000,
+            )
+        ]  # fmt: skip
+
+    async def doctor(self, cluster: str = "here") -> list[Check]:
+        self._note("doctor", cluster)
+        return list(self.checks)
+
+    # ---- envs
+
+    async def envs(self, cluster: str = "here") -> list[Env]:
+        self._note("envs", cluster)
+        return [env for env in self.all_envs if env.cluster == cluster]
+
+    async def make_env(
+        self, spec: EnvSpec, *, on: str = "here", force: bool = False
+    ) -> AsyncGenerator[Step]:
+        self._note("make_env", spec.name)
+        yield Step(what=f"env {spec.name}", state=StepState.DONE)
+
+    async def drop_env(self, name: str, *, on: str = "here") -> None:
+        self._note("drop_env", name)
+        self.all_envs = [env for env in self.all_envs if env.name != name]
+
+    # ---- calls
+
+    async def signature(self, target: str, *, method: str = "") -> Signature:
+        self._note("signature", target)
+        found = self.signatures.get(f"{target}.{method}") or self.signatures.get(target)
+        if found is None:
+            raise NotFound(target, kind="function", near=list(self.signatures)[:2])
+        return found
+
+    async def methods(self, target: str) -> list[str]:
+        return self.method_names.get(target, ["call"])
+
+    async def submit(
+        self,
+        target: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        args: Sequence[Any] = (),
+        method: str = "",
+        on: str = "here",
+        env: str | EnvSpec = "",
+        timeout_s: float | None = None,
+    ) -> Run:
+        self._note("submit", (target, dict(arguments or {}), tuple(args), method, timeout_s))
+        run = Run(
+            run_id=f"{len(self.all_runs):08x}new", function=target, cluster=on,
+            status=RunStatus.RUNNING, submitted_at=NOW, started_at=NOW,
+        )  # fmt: skip
+        self.all_runs.insert(0, run)
+        self.logs[run.run_id] = Written(0)
+        return run
+
+    async def follow(self, run_id: str, *, after: int = -1) -> AsyncGenerator[LogLine]:
+        self._note("follow", (run_id, after))
+        log, seq = self.logs[run_id], after + 1
+        while True:
+            while seq < len(log):
+                yield log.at(run_id, seq)
+                seq += 1
+            if (await self.run(run_id)).status.is_finished:
+                return
+            self._printed.clear()
+            await self._printed.wait()
+
+    async def result(self, run_id: str) -> Any:
+        self._note("result", run_id)
+        return self.returns.get(run_id)
+
+    async def wait(self, run_id: str) -> Run:
+        return await self.run(run_id)
+
+    async def cancel(self, run_id: str, *, force: bool = False) -> Run:
+        self._note("cancel", run_id)
+        self.end(run_id, RunStatus.CANCELLED)
+        return await self.run(run_id)
+
+    async def exec(self, commands: Sequence[str], *, on: str = "here", env: str = "base") -> Run:
+        self._note("exec", tuple(commands))
+        return await self.submit(commands[0], on=on)
+
+    async def curl(self, target: str, *, method: str = "") -> str:
+        return f"curl http://127.0.0.1:7000/{target}"
+
+    # ---- objects
+
+    async def put(self, key: str, value: Any, *, on: str = "here", env: str = "base") -> None:
+        self._note("put", (key, value))
+        self.objects[key] = value
+
+    async def get(self, key: str, *, on: str = "here") -> Any:
+        return self.objects[key]
+
+    async def keys(self, *, on: str = "here", env: str = "") -> list[str]:
+        return list(self.objects)
+
+    async def delete_keys(self, keys: Sequence[str], *, on: str = "here") -> list[str]:
+        self._note("delete_keys", list(keys))
+        return [key for key in keys if self.objects.pop(key, None) is not None]
+
+    # ---- names
+
+    async def resources(self, folder: str = "", *, resource_type: str = "") -> list[Record]:
+        self._note("resources", resource_type)
+        found = self.records.values()
+        return [r for r in found if resource_type in {"", r.resource_type}]
+
+    async def delete(self, name: str) -> None:
+        self._note("delete", name)
+        if name not in self.records:
+            raise NotFound(name)
+        del self.records[name]
+
+    async def history(self, name: str, *, limit: int = 100) -> list[Version]:
+        return self.past.get(name, [])[:limit]
+
+    # ---- runs
+
+    async def run(self, run_id: str) -> Run:
+        found = [r for r in self.all_runs if run_id == "last" or r.run_id.startswith(run_id)]
+        if not found:
+            raise NotFound(run_id, kind="run")
+        return found[0]
+
+    async def runs(
+        self,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        function: str = "",
+        status: str = "",
+        cluster: str = "",
+    ) -> list[Run]:
+        self._note("runs", (limit, offset, function))
+        found = self.all_runs
+        if function:
+            found = [run for run in found if run.function == function]
+        if cluster:
+            found = [run for run in found if run.cluster == cluster]
+        return found[offset : offset + limit]
+
+    async def count_runs(self, *, function: str = "", status: str = "", cluster: str = "") -> int:
+        return len(self.all_runs)
+
+    async def lines(self, run_id: str, start: int = 0, stop: int | None = None) -> list[LogLine]:
+        log = self.logs.get(run_id, Written(0))
+        stop = len(log) if stop is None else min(stop, len(log))
+        self.lines_read += max(stop - start, 0)
+        self.most_read = max(self.most_read, stop - start)
+        return [log.at(run_id, seq) for seq in range(start, stop)]
+
+    async def count_lines(self, run_id: str) -> int:
+        return len(self.logs.get(run_id, ()))
+
+    async def find_line(
+        self, run_id: str, text: str, *, after: int = -1, backwards: bool = False
+    ) -> int | None:
+        return self._find(run_id, after, backwards, lambda line: text.lower() in line.lower())
+
+    async def find_level(
+        self, run_id: str, levels: Sequence[str], *, after: int = -1, backwards: bool = False
+    ) -> int | None:
+        words = [level.upper() for level in levels]
+        return self._find(run_id, after, backwards, lambda t: any(w in t for w in words))
+
+    def _find(
+        self, run_id: str, after: int, backwards: bool, fits: Callable[[str], bool]
+    ) -> int | None:
+        log = self.logs[run_id]
+        order = range(min(after, len(log)) - 1, -1, -1) if backwards else range(
+            after + 1, len(log))  # fmt: skip
+        return next((seq for seq in order if fits(log.at(run_id, seq).text)), None)
+
+    async def search(self, text: str, *, run_id: str = "", limit: int = 100) -> list[LogHit]:
+        hits: list[LogHit] = []
+        for run in self.all_runs:
+            for line in await self.lines(run.run_id):
+                if text.lower() in line.text.lower() and len(hits) < limit:
+                    hits.append(LogHit(line, run.function, run.cluster))
+        return hits
+
+    async def pin(self, run_id: str, *, pinned: bool = True) -> Run:
+        return self._replace(run_id, pinned=pinned)
+
+    async def remove_runs(self, run_ids: Sequence[str]) -> int:
+        self._note("remove_runs", list(run_ids))
+        before = len(self.all_runs)
+        self.all_runs = [run for run in self.all_runs if run.run_id not in run_ids]
+        return before - len(self.all_runs)
+
+
+def make_run(number: int, function: str = "~/digits", **facts: Any) -> Run:
+    """A run that started *number* minutes before `NOW`."""
+    began = NOW - timedelta(minutes=number)
+    merged: dict[str, Any] = {
+        "run_id": f"{number:08x}abcd", "function": function, "cluster": "here",
+        "status": RunStatus.SUCCEEDED, "submitted_at": began, "started_at": began,
+        "ended_at": began + timedelta(seconds=12.4),
+    } | facts  # fmt: skip
+    return Run(**merged)

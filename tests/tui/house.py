@@ -1,0 +1,162 @@
+"""A house that is lived in: what the TUI's tests and the screenshots show."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from rhdesk.models import (
+    Check,
+    Cluster,
+    ClusterState,
+    Env,
+    Failure,
+    Parameter,
+    Record,
+    RunStatus,
+    Signature,
+    Step,
+    StepState,
+    Version,
+)
+from tests.fakes.desk import NOW, FakeDesk, Written, make_run
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/home/ana/vision/train.py", line 41, in train
+    loss = step(batch, rate=rate)
+           ^^^^^^^^^^^^^^^^^^^^^^
+  File "/home/ana/vision/train.py", line 17, in step
+    raise ValueError(f"rate {rate} is not between 0 and 1")
+ValueError: rate 7.0 is not between 0 and 1"""
+
+TRAIN = Signature(
+    text="(hidden: int = 64, *, rate: float = 0.002, mode: Literal['full', 'quick'] = 'quick', "
+    "shuffle: bool = True, seed: int | None = None, tags: list[str] = [], **extra) -> dict",
+    doc="Train a classifier on the handwritten digits.\n\nReturns its accuracy.",
+    parameters=(
+        Parameter(name="data", annotation="str", doc="Folder with the scans."),
+        Parameter(name="hidden", annotation="int", required=False, default=64,
+                  doc="Width of the hidden layer."),
+        Parameter(name="rate", kind="keyword_only", annotation="float", required=False,
+                  default=0.002, doc="Learning rate, between 0 and 1."),
+        Parameter(name="mode", kind="keyword_only", annotation="Literal['full', 'quick']",
+                  required=False, default="quick", choices=("full", "quick"),
+                  doc="How many epochs."),
+        Parameter(name="shuffle", kind="keyword_only", annotation="bool", required=False,
+                  default=True),
+        Parameter(name="seed", kind="keyword_only", annotation="int | None", required=False,
+                  default=None, doc="Makes a run repeatable."),
+        Parameter(name="tags", kind="keyword_only", annotation="list[str]", required=False,
+                  default=[]),
+        Parameter(name="extra", kind="var_keyword", annotation="Any", required=False),
+    ),
+    returns="dict",
+)  # fmt: skip
+
+
+def train_line(seq: int) -> str:
+    if seq % 47 == 46:
+        return f"WARNING rate lowered to {0.002 / (1 + seq // 47):.6f} after a plateau"
+    if seq % 211 == 210:
+        return "ERROR   checkpoint could not be written: disk quota exceeded, going on"
+    if seq % 5 == 0:
+        return f"DEBUG   batch {seq % 50}: 64 scans in {3 + seq % 7} ms"
+    return f"INFO    epoch {seq // 10 + 1:>4}  loss {2.3 / (1 + seq / 40):.4f}  " \
+           f"accuracy {1 - 0.9 / (1 + seq / 30):.3f}"  # fmt: skip
+
+
+def lived_in() -> FakeDesk:
+    """One cluster up, one broken; some names, runs of every status, envs, objects."""
+    desk = FakeDesk()
+    desk.known = [
+        Cluster(
+            name="here", state=ClusterState.UP, cluster_id="c1", address="127.0.0.1:41873",
+            started_at=NOW - timedelta(hours=5, minutes=12), cpus=8, envs=("base", "train"),
+        ),
+        Cluster(name="lab", kind="ssh", state=ClusterState.BROKEN,
+                why="the gateway was killed by signal 9; u starts it again"),
+    ]  # fmt: skip
+    for number, (name, kind, env) in enumerate(
+        [
+            ("~/digits", "function", "train"), ("~/vision/augment", "function", "train"),
+            ("~/vision/evaluate", "function", "train"), ("~/text/tokenize", "function", "base"),
+            ("~/text/embed", "function", "nlp"), ("~/report", "function", "base"),
+            ("~/model", "module", "train"), ("~/counter", "module", "base"),
+            ("~/train", "env", ""),
+        ]
+    ):  # fmt: skip
+        version = f"{0x9F3A1C20 + number * 7919:08x}5d41402abc4b2a76"
+        config = {
+            "name": name, "resource_type": kind, "env": env, "system": "here",
+            "entry_point": ["vision.train", name.rpartition("/")[2]],
+            "doc": "Train a classifier on the handwritten digits.",
+            "reqs": ["scikit-learn==1.7.2", "numpy==2.1.0"],
+        }  # fmt: skip
+        saved = NOW - timedelta(hours=number * 9 + 2)
+        record = Record(name=name, resource_type=kind, config=config, version=version,
+                        saved_at=saved)  # fmt: skip
+        desk.records[name] = record
+        desk.past[name] = [
+            Version(name=name, version=version, saved_at=saved, author="ana",
+                    summary="reqs: numpy 2.0.1 → 2.1.0", config=config),
+            Version(name=name, version="71ac44e05d41402a", saved_at=saved - timedelta(days=1),
+                    author="ana", summary="env: base → train",
+                    config=config | {"reqs": ["scikit-learn==1.7.2", "numpy==2.0.1"]}),
+            Version(name=name, version="03be9911aa41402a", saved_at=saved - timedelta(days=4),
+                    author="bo", summary="first save",
+                    config={"name": name, "resource_type": kind, "env": "base"}),
+        ]  # fmt: skip
+    for number in range(40):
+        function = ["~/digits", "~/vision/evaluate", "~/text/embed", "~/model"][number % 4]
+        facts: dict[str, object] = {
+            "env": ["train", "train", "nlp", "train"][number % 4],
+            "lines": 240 * (number % 9 + 1),
+            "inputs_text": f"data='scans', hidden={32 << number % 4}, rate=0.002",
+            "result_text": f"{{'accuracy': 0.9{71 - number:02}}}",
+        }
+        if number % 4 == 3:
+            facts["method"] = "predict"
+        if number == 0:
+            facts |= {"status": RunStatus.RUNNING, "ended_at": None, "result_text": ""}
+        elif number == 2:
+            failure = Failure(kind="ValueError", message="rate 7.0 is not between 0 and 1",
+                              traceback=TRACEBACK)  # fmt: skip
+            facts |= {"status": RunStatus.FAILED, "failure": failure, "result_text": ""}
+        elif number == 5:
+            facts |= {"status": RunStatus.CANCELLED, "result_text": ""}
+        elif number == 9:
+            facts |= {"status": RunStatus.LOST, "result_text": ""}
+        run = make_run(number * 7 + 1, function, **facts)
+        desk.all_runs.append(run)
+        desk.logs[run.run_id] = Written(run.lines, train_line)
+        desk.returns[run.run_id] = [
+            {"hidden": 32 << n, "rate": 0.002, "accuracy": 0.913 + n * 0.017, "seconds": 3.1 + n}
+            for n in range(4)
+        ]
+    desk.all_envs = [
+        Env(name="base", cluster="here", lock="e3b0c44298fc1c14", python="/usr/bin/python3.11",
+            pid=4120, started_at=NOW - timedelta(hours=5)),
+        Env(name="train", cluster="here", lock="9a0364b9e99bb480", pid=4177,
+            python="~/.cache/rhdesk/envs/9a0364b9/bin/python",
+            started_at=NOW - timedelta(hours=4),
+            packages=("joblib==1.5.2", "numpy==2.1.0", "scikit-learn==1.7.2", "scipy==1.16.2",
+                      "threadpoolctl==3.6.0")),
+        Env(name="nlp", cluster="here", lock="5feceb66ffc86f38", state="died",
+            why="killed by signal 9 (out of memory)"),
+    ]  # fmt: skip
+    desk.objects = {"scaler": {"mean": 4.88, "std": 6.02}, "digits/test": [1, 2, 3]}
+    desk.signatures = {"~/digits": TRAIN, "~/model": TRAIN}
+    desk.method_names = {"~/model": ["predict", "fit", "weights"]}
+    desk.steps = [
+        Step(what="start Ray", state=StepState.DONE, detail="8 cores", elapsed_s=3.1),
+        Step(what="start the gateway", state=StepState.DONE, detail="127.0.0.1:41873",
+             elapsed_s=0.6),
+        Step(what="start env base", state=StepState.PROGRESS, detail="waiting for its servlet",
+             elapsed_s=1.2),
+    ]  # fmt: skip
+    desk.checks = [
+        Check(what="Python", ok=True, evidence="3.11.7"),
+        Check(what="store", ok=True, evidence="412 MB in ~/.local/share/rhdesk, integrity ok"),
+        Check(what="gateway of lab", ok=False, evidence="nothing answers on 10.0.3.7:41873",
+              remedy="rhdesk up lab"),
+    ]  # fmt: skip
+    return desk

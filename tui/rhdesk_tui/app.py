@@ -1,0 +1,304 @@
+"""The application: opens screens when they are asked for, and keeps what is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from datetime import datetime
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from rhdesk.desk import AsyncDesk
+from rhdesk.errors import BadInput, RhdeskError
+from rhdesk.foreign import clean_block
+from rhdesk.models import Step
+from rhdesk_tui.commands import DeskCommands, run_line
+from rhdesk_tui.jobs import Job
+from rhdesk_tui.messages import (
+    BeginJob,
+    CopyText,
+    OfferCopies,
+    ShowCluster,
+    ShowHistory,
+    ShowInvoke,
+    ShowKind,
+    ShowRun,
+    TypedCommand,
+)  # fmt: skip
+from rhdesk_tui.page import Page
+from rhdesk_tui.said import Said
+from rhdesk_tui.screens.explorer import Explorer
+from rhdesk_tui.spellings import Spelling, cli
+from rhdesk_tui.themes import DARK, LIGHT
+from rhdesk_tui.widgets.command_bar import CommandBar
+from rhdesk_tui.workplace import Workplace
+
+
+class DeskApp(App[None]):
+    TITLE = "rhdesk"
+    CSS_PATH = ["app.tcss", "screens/explorer.tcss"]  # noqa: RUF012 - typed by the base class
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {DeskCommands}
+    PAUSE_GC_ON_SCROLL: ClassVar[bool] = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", id="app.help", key_display="?"),
+        Binding("M", "said", "Messages", id="app.messages", show=False),
+        Binding("J", "job", "Newest job", id="app.job", show=False),
+        Binding("T", "other_theme", "Light or dark", id="app.theme", show=False),
+        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", show=False),
+    ]
+
+    def __init__(
+        self, desk: AsyncDesk, *, now: Callable[[], datetime] | None = None, theme: str = DARK.name
+    ) -> None:
+        super().__init__()
+        self.workplace = Workplace(desk) if now is None else Workplace(desk, now)
+        self.desk = desk
+        self.animation_level = "none"
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = theme if theme in {DARK.name, LIGHT.name} else DARK.name
+
+    def get_default_screen(self) -> Screen[None]:
+        return Explorer(self.workplace)
+
+    # ---- saying
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a toast, and keep it; what it says is text, never markup."""
+        text = clean_block(message)
+        self.workplace.said.add(Said(self.workplace.now(), severity, text))
+        if len(text) > 400:
+            text = text[:400] + "… (M shows all)"
+        super().notify(text, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def begin(self, work: Coroutine[Any, Any, None], group: str) -> None:
+        """Start work that no screen owns."""
+        self.run_worker(self._guarded(work), group=group, exit_on_error=False)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except RhdeskError as exc:
+            self.notify(str(exc), severity="error")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error  # pyright: ignore[reportUnknownMemberType]
+            self.notify(
+                f"rhdesk itself went wrong ({type(error).__name__}: {error})", severity="error"
+            )
+
+    # ---- screens, by what is asked for
+
+    @on(ShowKind)
+    def _show_kind(self, event: ShowKind) -> None:
+        self.show_kind(event.word, event.filter)
+
+    @on(ShowRun)
+    def _show_run(self, event: ShowRun) -> None:
+        self.show_run(event.run_id, line=event.line)
+
+    @on(ShowInvoke)
+    def _show_invoke(self, event: ShowInvoke) -> None:
+        self.show_invoke(event.target)
+
+    @on(ShowHistory)
+    def _show_history(self, event: ShowHistory) -> None:
+        self.show_history(event.name)
+
+    @on(ShowCluster)
+    def _show_cluster(self, event: ShowCluster) -> None:
+        self.show_cluster(event.name)
+
+    @on(CopyText)
+    def _copy_text(self, event: CopyText) -> None:
+        self.copy(event.what, event.text)
+
+    @on(OfferCopies)
+    def _offer_copies(self, event: OfferCopies) -> None:
+        from rhdesk_tui.screens.copy_menu import CopyMenu
+
+        self.push_screen(CopyMenu(event.spellings), self._copy_chosen)
+
+    @on(BeginJob)
+    def _begin_job(self, event: BeginJob) -> None:
+        self.start_job(event.title, event.cli, event.start)
+
+    @on(TypedCommand)
+    def _typed_command(self, event: TypedCommand) -> None:
+        self.do(event.text)
+
+    def do(self, line: str) -> None:
+        """Do what a line behind ``:`` says."""
+        try:
+            run_line(self, line)
+        except BadInput as exc:
+            self.notify(str(exc), severity="warning")
+
+    def type_command(self, word: str) -> None:
+        """Open the command line with a verb in it already."""
+        for bar in self.screen.query(CommandBar):
+            bar.ask(":", text=f"{word} ")
+
+    def show_kind(self, word: str, shown: str | None = None) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if isinstance(self.screen, Explorer):
+            self.screen.show_kind(word, shown)
+
+    def show_run(self, run_id: str, *, line: int | None = None) -> None:
+        from rhdesk_tui.screens.run import RunScreen
+
+        self.push_screen(RunScreen(self.workplace, run_id, line=line))
+
+    def show_invoke(self, target: str) -> None:
+        from rhdesk_tui.screens.invoke import InvokeScreen
+
+        self.push_screen(InvokeScreen(self.workplace, target))
+
+    def show_history(self, name: str) -> None:
+        from rhdesk_tui.screens.history import HistoryScreen
+
+        self.push_screen(HistoryScreen(self.workplace, name))
+
+    def show_cluster(self, name: str) -> None:
+        from rhdesk_tui.screens.cluster import ClusterScreen
+
+        self.push_screen(ClusterScreen(self.workplace, name))
+
+    def show_search(self, text: str) -> None:
+        from rhdesk_tui.screens.search import SearchScreen
+
+        if not text:
+            raise BadInput("say what to look for behind search")
+        self.push_screen(SearchScreen(self.workplace, text))
+
+    def show_checks(self, cluster: str) -> None:
+        from rhdesk_tui.screens.checks import ChecksScreen
+
+        self.push_screen(ChecksScreen(self.workplace, cluster))
+
+    def show_job(self) -> None:
+        from rhdesk_tui.screens.job import JobScreen
+
+        if not self.workplace.jobs:
+            raise BadInput("no long action has been started yet")
+        self.push_screen(JobScreen(self.workplace, self.workplace.jobs[-1]))
+
+    def action_job(self) -> None:
+        self.do("jobs")
+
+    def action_said(self) -> None:
+        from rhdesk_tui.screens.said import SaidScreen
+
+        if not isinstance(self.screen, SaidScreen):
+            self.push_screen(SaidScreen(self.workplace))
+
+    def action_help(self) -> None:
+        from rhdesk_tui.screens.help import Help, keys_of
+
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help(keys_of(self, self.screen)))
+
+    def action_other_theme(self) -> None:
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def use_theme(self, word: str) -> None:
+        if word not in {"dark", "light"}:
+            raise BadInput(f"{word!r} is no theme; themes are dark and light")
+        self.theme = f"rhdesk-{word}"
+
+    # ---- acting
+
+    def copy(self, what: str, text: str) -> None:
+        """Put text on the terminal's clipboard, and show what it was."""
+        self.copy_to_clipboard(text)
+        first, _, rest = text.strip().partition("\n")
+        tail = "…" if len(first) > 90 or rest else ""
+        self.notify(f"copied {what}: {first[:90]}{tail}", timeout=4)
+
+    def _copy_chosen(self, spelling: Spelling | None) -> None:
+        if spelling is not None:
+            self.copy(spelling.label, spelling.text)
+
+    def bring_up(self, name: str) -> None:
+        self.start_job(f"up {name}", cli("up", name), lambda: self.desk.up(name))
+
+    def bring_down(self, name: str) -> None:
+        from rhdesk_tui.screens.cluster import down_question
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.start_job(f"down {name}", cli("down", name), lambda: self.desk.down(name))
+
+        self.push_screen(down_question(name), answered)
+
+    def start_job(
+        self, title: str, spelled: str, start: Callable[[], AsyncGenerator[Step]]
+    ) -> None:
+        """Begin a long action and show it; a second one of the same kind shows the first."""
+        from rhdesk_tui.screens.job import JobScreen
+
+        for job in self.workplace.jobs:
+            if job.title == title and not job.is_finished:
+                self.push_screen(JobScreen(self.workplace, job))
+                return
+        job = Job(title, spelled)
+        self.workplace.jobs.append(job)
+        self.push_screen(JobScreen(self.workplace, job))
+        self.begin(self._run_job(job, start), "job")
+
+    async def _run_job(self, job: Job, start: Callable[[], AsyncGenerator[Step]]) -> None:
+        from rhdesk_tui.screens.job import JobScreen
+
+        def changed() -> None:
+            screen = self.screen
+            if isinstance(screen, JobScreen) and screen.job is job:
+                screen.changed()
+            elif isinstance(screen, Page):
+                screen.refresh_bar()
+
+        await job.follow(start(), changed)
+        if job.error:
+            self.notify(f"{job.title} failed: {job.error}", severity="error")
+        else:
+            self.notify(f"{job.title}: done")
+
+    def execute(self, command: str) -> None:
+        if not command:
+            raise BadInput("say the shell command behind exec")
+        self.begin(self._execute(command), "exec")
+
+    async def _execute(self, command: str) -> None:
+        run = await self.desk.exec([command])
+        self.show_run(run.run_id)
+
+    def put(self, words: list[str]) -> None:
+        if len(words) < 2:
+            raise BadInput("say a key and a value behind put: put x 42")
+        text = " ".join(words[1:])
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        self.begin(self._put(words[0], value), "put")
+
+    async def _put(self, key: str, value: Any) -> None:
+        await self.desk.put(key, value)
+        self.notify(f"kept {key} on here")
+        self.show_kind("objects")

@@ -1,0 +1,202 @@
+"""What can be typed behind ``:`` and found in the palette: one table for both."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.dom import DOMNode
+
+from rhdesk.errors import BadInput
+from rhdesk.foreign import clean
+from rhdesk_tui.workplace import Workplace
+
+if TYPE_CHECKING:
+    from rhdesk_tui.app import DeskApp
+
+Takes = Literal["nothing", "name", "cluster", "filter", "run", "theme", "text"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    word: str
+    usage: str
+    does: str
+    takes: Takes
+    run: Callable[[DeskApp, list[str]], None]
+
+
+def _kind(word: str, does: str) -> Verb:
+    def show(app: DeskApp, rest: list[str]) -> None:
+        app.show_kind(word, " ".join(rest) if rest else None)
+
+    return Verb(word, f"{word} [filter]", does, "filter", show)
+
+
+VERBS: Final[tuple[Verb, ...]] = (
+    _kind("functions", "list saved functions"),
+    _kind("modules", "list saved modules"),
+    _kind("runs", "list runs, newest first"),
+    _kind("clusters", "list clusters"),
+    _kind("envs", "list environments that are up"),
+    _kind("objects", "list values kept on clusters"),
+    _kind("resources", "list every saved name"),
+    Verb("call", "call NAME or FILE.py:FUNC", "fill in a call and run it", "name",
+         lambda app, rest: app.show_invoke(_one(rest, "a name, or app.py:train"))),
+    Verb("logs", "logs [RUN]", "a run's log; without a name the newest", "run",
+         lambda app, rest: app.show_run(rest[0] if rest else "last")),
+    Verb("history", "history NAME", "versions of a name", "name",
+         lambda app, rest: app.show_history(_one(rest, "a name"))),
+    Verb("search", "search TEXT", "lines of any run that hold these words", "text",
+         lambda app, rest: app.show_search(" ".join(rest))),
+    Verb("up", "up [CLUSTER]", "bring a cluster up", "cluster",
+         lambda app, rest: app.bring_up(rest[0] if rest else "here")),
+    Verb("down", "down [CLUSTER]", "bring a cluster down", "cluster",
+         lambda app, rest: app.bring_down(rest[0] if rest else "here")),
+    Verb("cluster", "cluster [CLUSTER]", "one cluster in full", "cluster",
+         lambda app, rest: app.show_cluster(rest[0] if rest else "here")),
+    Verb("exec", "exec COMMAND", "run a shell command on `here`", "text",
+         lambda app, rest: app.execute(shlex.join(rest))),
+    Verb("put", "put KEY JSON", "keep a value on `here`", "text",
+         lambda app, rest: app.put(rest)),
+    Verb("doctor", "doctor [CLUSTER]", "check that everything is well", "cluster",
+         lambda app, rest: app.show_checks(rest[0] if rest else "here")),
+    Verb("messages", "messages", "everything that was said", "nothing",
+         lambda app, rest: app.action_said()),
+    Verb("jobs", "jobs", "the newest long action, step by step", "nothing",
+         lambda app, rest: app.show_job()),
+    Verb("theme", "theme dark or light", "change the colours", "theme",
+         lambda app, rest: app.use_theme(_one(rest, "dark or light"))),
+    Verb("help", "help", "every key", "nothing", lambda app, rest: app.action_help()),
+    Verb("q", "q", "leave rhdesk", "nothing", lambda app, rest: app.exit()),
+)  # fmt: skip
+
+_ALIASES: Final = {
+    "quit": "q", "exit": "q", "fn": "functions", "fns": "functions", "f": "functions",
+    "mods": "modules", "run": "runs", "r": "runs", "c": "clusters", "env": "envs", "e": "envs",
+    "keys": "objects", "all": "resources", "ls": "resources", "invoke": "call", "log": "logs",
+}  # fmt: skip
+
+
+def find(word: str) -> Verb | None:
+    word = _ALIASES.get(word, word)
+    return next((verb for verb in VERBS if verb.word == word), None)
+
+
+def run_line(app: DeskApp, text: str) -> None:
+    """Do what a line says.
+
+    Raises:
+        BadInput: No verb has this word, or it misses something.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as exc:
+        raise BadInput(f"{text!r}: {exc}") from exc
+    if not words:
+        return
+    verb = find(words[0].lower())
+    if verb is None:
+        near = [v.word for v in VERBS if v.word.startswith(words[0][:1].lower())]
+        hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
+        raise BadInput(f"no command is called {words[0]!r}{hint} (? lists them)")
+    rest = words[1:]
+    if verb.word == "exec":
+        rest = [text.split(None, 1)[1]] if len(words) > 1 else []
+    verb.run(app, rest)
+
+
+def complete(typed: str, workplace: Workplace) -> Sequence[str]:
+    """Whole lines that continue *typed*."""
+    head, space, tail = typed.partition(" ")
+    if not space:
+        return [v.word + (" " if v.takes != "nothing" else "")
+                for v in VERBS if v.word.startswith(head.lower()) and head]  # fmt: skip
+    verb = find(head.lower())
+    if verb is None or not tail:
+        return []
+    among: Sequence[str] = ()
+    if verb.takes == "name":
+        among = workplace.names
+    elif verb.takes == "cluster":
+        among = [cluster.name for cluster in workplace.clusters] or ["here"]
+    elif verb.takes == "theme":
+        among = ("dark", "light")
+    low = tail.lower()
+    starts = [f"{head} {name}" for name in among if name.lower().startswith(low)]
+    rooted = [f"{head} {name}" for name in among if name.lower().startswith(f"~/{low}")]
+    return starts or rooted
+
+
+def hint(typed: str) -> str:
+    """How the verb being typed is used."""
+    verb = find(typed.split(" ", 1)[0].lower())
+    return f"{verb.usage}: {verb.does}" if verb else ""
+
+
+def _one(rest: Sequence[str], what: str) -> str:
+    if len(rest) != 1:
+        raise BadInput(f"say {what} behind the command")
+    return rest[0]
+
+
+class DeskCommands(Provider):
+    """The same verbs in the palette, beside the keys of the screen and the saved names."""
+
+    @property
+    def _desk_app(self) -> DeskApp:
+        return cast("DeskApp", self.app)
+
+    async def discover(self) -> Hits:
+        for title, does, act in self._entries():
+            yield DiscoveryHit(Content(title), act, help=does)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for title, does, act in self._entries():
+            score = matcher.match(f"{title} {does}")
+            if score > 0:
+                yield Hit(score, Content(title), act, help=does)
+        for name in self._desk_app.workplace.names:
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(score, Content(f"call {clean(name)}"), self._invoke(name),
+                          help="fill in a call and run it")  # fmt: skip
+
+    def _invoke(self, name: str) -> Callable[[], None]:
+        return lambda: self._desk_app.show_invoke(name)
+
+    def _entries(self) -> list[tuple[str, str, Callable[[], None]]]:
+        app = self._desk_app
+        found: list[tuple[str, str, Callable[[], None]]] = []
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.description:
+                key = app.get_key_display(binding)
+                found.append((f"{binding.description}  [{key}]", "on this screen",
+                              self._press(active.node, binding.action)))  # fmt: skip
+        for verb in VERBS:
+            if verb.takes in {"name", "text", "theme"}:
+                found.append((f":{verb.usage}", verb.does, partial(app.type_command, verb.word)))
+            else:
+                found.append((f":{verb.word}", verb.does, partial(app.do, verb.word)))
+        for theme in ("dark", "light"):
+            does = "change the colours"
+            found.append((f":theme {theme}", does, partial(app.do, f"theme {theme}")))
+        return found
+
+    def _press(self, node: DOMNode, action: str) -> Callable[[], None]:
+        app = self._desk_app
+
+        async def run() -> None:
+            await app.run_action(action, default_namespace=node)
+
+        def press() -> None:
+            app.call_later(run)
+
+        return press

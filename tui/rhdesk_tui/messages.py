@@ -1,0 +1,72 @@
+"""What screens and widgets ask of the app; none of them knows it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from rhdesk.models import Step
+from rhdesk_tui.spellings import Spelling
+
+
+@dataclass
+class ShowKind(Message):
+    """List a kind in the explorer, filtered."""
+
+    word: str
+    filter: str = ""
+
+
+@dataclass
+class ShowRun(Message):
+    run_id: str
+    line: int | None = None
+    """Where to put the cursor; by default the log is followed."""
+
+
+@dataclass
+class ShowInvoke(Message):
+    target: str
+
+
+@dataclass
+class ShowHistory(Message):
+    name: str
+
+
+@dataclass
+class ShowCluster(Message):
+    name: str
+
+
+@dataclass
+class CopyText(Message):
+    """Put text on the clipboard and say so."""
+
+    what: str
+    text: str
+
+
+@dataclass
+class OfferCopies(Message):
+    """Let the user choose what to copy."""
+
+    spellings: list[Spelling]
+
+
+@dataclass
+class BeginJob(Message):
+    """Do something long that goes on when the screen is left."""
+
+    title: str
+    cli: str
+    start: Callable[[], AsyncGenerator[Step]]
+
+
+@dataclass
+class TypedCommand(Message):
+    """A line typed behind ``:``."""
+
+    text: str

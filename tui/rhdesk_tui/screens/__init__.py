@@ -1,0 +1,1 @@
+"""One module per screen, its looks beside it; each is given what it shows."""

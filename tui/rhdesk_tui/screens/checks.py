@@ -1,0 +1,69 @@
+"""What `doctor` looked at, what it saw, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from rhdesk.foreign import clean
+from rhdesk_tui.messages import OfferCopies
+from rhdesk_tui.page import Page
+from rhdesk_tui.spellings import Spelling, cli
+from rhdesk_tui.wording import STYLES
+from rhdesk_tui.workplace import Workplace
+
+
+class ChecksScreen(Page):
+    CSS_PATH = "checks.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "again", "Check again", id="checks.again"),
+        Binding("y", "copy", "Copy", id="checks.copy"),
+    ]
+
+    def __init__(self, workplace: Workplace, cluster: str) -> None:
+        super().__init__(workplace)
+        self._cluster = cluster
+
+    def compose_body(self) -> ComposeResult:
+        with VerticalScroll(id="checks", classes="pane"):
+            yield Static("◐ looking…", id="found")
+
+    def path(self) -> tuple[str, ...]:
+        return ("Doctor", self._cluster)
+
+    def on_mount(self) -> None:
+        self.query_one("#checks").focus()
+        self.action_again()
+
+    def action_again(self) -> None:
+        self.begin(self._check(), "check")
+
+    async def _check(self) -> None:
+        checks = await self.desk.doctor(self._cluster)
+        lines: list[Content] = []
+        for check in checks:
+            sign, tone = ("✓ ok    ", "good") if check.ok else ("✖ wrong ", "bad")
+            lines.append(
+                Content.assemble(
+                    (sign, STYLES["good" if tone == "good" else "bad"]),
+                    (f"{clean(check.what):<24} ", "bold"), clean(check.evidence),
+                )
+            )  # fmt: skip
+            if check.remedy:
+                remedy = (f"{'':8}{clean(check.remedy)}", STYLES["accent"])
+                lines.append(Content.assemble(remedy))
+        self.query_one("#found", Static).update(Content("\n").join(lines))
+        wrong = sum(not check.ok for check in checks)
+        pane = self.query_one("#checks")
+        pane.border_title = f"{len(checks)} checks, {wrong} wrong"
+
+    def spellings(self) -> list[Spelling]:
+        return [Spelling("as CLI", cli("doctor", self._cluster))]
+
+    def action_copy(self) -> None:
+        self.post_message(OfferCopies(self.spellings()))

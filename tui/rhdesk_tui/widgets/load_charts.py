@@ -1,0 +1,75 @@
+"""CPU and memory of a cluster's first node, asked for every two seconds while it is on screen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from rhdesk.errors import RhdeskError
+from rhdesk.foreign import clean
+from rhdesk.models import NodeStats
+from rhdesk_tui.widgets.load_chart import LoadChart
+from rhdesk_tui.wording import size
+
+_EVERY_S: Final = 2.0
+Ask = Callable[[str], Awaitable[Sequence[NodeStats]]]
+
+
+class LoadCharts(Horizontal):
+    DEFAULT_CSS = """
+    LoadCharts { height: 3; margin: 0 0 1 0;
+        & > LoadChart { width: 1fr; height: 100%; margin: 0 2 0 0; }
+        & > #load-note { display: none; width: 1fr; height: auto; color: $warning; }
+    }
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+        self._cluster: str | None = None
+
+    def compose(self) -> ComposeResult:
+        yield LoadChart("cpu", id="cpu")
+        yield LoadChart("mem", id="memory")
+        yield Static(id="load-note")
+
+    def on_mount(self) -> None:
+        self.set_interval(_EVERY_S, self._poll)
+
+    def watch_node(self, cluster: str | None) -> None:
+        """Show another cluster's load, or none."""
+        if cluster != self._cluster:
+            self._cluster = cluster
+            for chart in self.query(LoadChart):
+                chart.forget()
+            self.display = cluster is not None
+            self._poll()
+
+    def _poll(self) -> None:
+        if self._cluster is not None and self.is_on_screen and self.screen.is_current:
+            self.run_worker(
+                self._sample(self._cluster), group="load", exclusive=True, exit_on_error=False
+            )
+
+    async def _sample(self, cluster: str) -> None:
+        note = self.query_one("#load-note", Static)
+        try:
+            nodes = await self._ask(cluster)
+        except RhdeskError as exc:
+            note.update(Content(clean(f"no load figures: {exc}")))
+            note.display = True
+            return
+        note.display = False
+        if not nodes or cluster != self._cluster:
+            return
+        node = nodes[0]
+        self.query_one("#cpu", LoadChart).add(node.cpu_percent, "of all cores")
+        used = node.memory_used_bytes / max(node.memory_total_bytes, 1) * 100
+        self.query_one("#memory", LoadChart).add(
+            used, f"{size(node.memory_used_bytes)} of {size(node.memory_total_bytes)}"
+        )

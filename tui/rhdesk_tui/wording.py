@@ -1,0 +1,166 @@
+"""How states, times and sizes are spelled on every screen: a sign, a word and a tone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple
+
+from textual.content import Content
+
+from rhdesk.foreign import clean, clean_block
+from rhdesk.models import Cluster, ClusterState, Run, RunStatus, StepState
+
+Tone = Literal["", "good", "warn", "bad", "quiet", "accent", "strong"]
+
+STYLES: Final[dict[Tone, str]] = {
+    "": "",
+    "good": "$success",
+    "warn": "$warning",
+    "bad": "$error",
+    "quiet": "$quiet",
+    "accent": "$accent",
+    "strong": "bold",
+}
+
+
+class Saying(NamedTuple):
+    """A state as a person reads it."""
+
+    text: str
+    tone: Tone
+
+
+_RUNS: Final = {
+    RunStatus.SUBMITTED: Saying("○ waiting", "quiet"),
+    RunStatus.RUNNING: Saying("▶ running", "accent"),
+    RunStatus.SUCCEEDED: Saying("✓ done", "good"),
+    RunStatus.FAILED: Saying("✖ failed", "bad"),
+    RunStatus.CANCELLED: Saying("■ cancelled", "warn"),
+    RunStatus.LOST: Saying("? lost", "bad"),
+}
+_CLUSTERS: Final = {
+    ClusterState.DOWN: Saying("▽ down", "quiet"),
+    ClusterState.STARTING: Saying("◐ starting", "accent"),
+    ClusterState.UP: Saying("▲ up", "good"),
+    ClusterState.BROKEN: Saying("✖ broken", "bad"),
+}
+_STEPS: Final = {
+    StepState.STARTED: Saying("◐ started", "accent"),
+    StepState.PROGRESS: Saying("◐ working", "accent"),
+    StepState.DONE: Saying("✓ done", "good"),
+    StepState.FAILED: Saying("✖ failed", "bad"),
+}
+_ENVS: Final = {
+    "up": Saying("▲ up", "good"),
+    "starting": Saying("◐ starting", "accent"),
+    "died": Saying("✖ died", "bad"),
+}
+
+
+def say_run(status: RunStatus) -> Saying:
+    return _RUNS[status]
+
+
+def say_cluster(state: ClusterState) -> Saying:
+    return _CLUSTERS[state]
+
+
+def say_step(state: StepState) -> Saying:
+    return _STEPS[state]
+
+
+def say_env(state: str) -> Saying:
+    return _ENVS.get(state, Saying(f"? {clean(state)}", "warn"))
+
+
+def duration(seconds: float) -> str:
+    """At most six characters: ``0.3s``, ``42s``, ``3m02s``, ``2h14m``, ``6d03h``."""
+    if seconds < 0:
+        return "0.0s"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    if seconds < 59.5:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes:02}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours:02}h"
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """How long ago, in one unit: ``now``, ``40s``, ``3m``, ``2h``, ``6d``."""
+    if then is None:
+        return "-"
+    seconds = (now - then).total_seconds()
+    if seconds < 2:
+        return "now"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds)}s"
+
+
+def run_duration(run: Run, now: datetime) -> str:
+    if run.started_at is None:
+        return "-"
+    return duration(((run.ended_at or now) - run.started_at).total_seconds())
+
+
+def moment(at: datetime | None) -> str:
+    """Local date and time to the second."""
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(at: float) -> str:
+    """Local time of day to the millisecond, from seconds since the epoch."""
+    whole = datetime.fromtimestamp(at, UTC).astimezone()
+    return whole.strftime("%H:%M:%S.") + f"{whole.microsecond // 1000:03}"
+
+
+def size(count: float) -> str:
+    """Bytes, in the decimal unit that leaves at most four digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def many(number: int, one: str, more: str = "") -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """A value for a person to read; what JSON cannot hold shows as its repr."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=repr)
+
+
+def plain(text: str) -> Content:
+    """One foreign line; nothing in it is read as markup or obeyed by a terminal."""
+    return Content(clean(text))
+
+
+def block(text: str) -> Content:
+    """Foreign text of several lines."""
+    return Content(clean_block(text))
+
+
+def toned(saying: Saying) -> Content:
+    return Content.styled(clean(saying.text), STYLES[saying.tone])
+
+
+def cluster_note(cluster: Cluster) -> str:
+    """What a person should know about a cluster beside its state, or nothing."""
+    if cluster.state is ClusterState.UP:
+        return f"{many(len(cluster.envs), 'env')} · {many(cluster.cpus, 'core')}"
+    return cluster.why

@@ -1,0 +1,49 @@
+"""What every screen is given: the desk, and what the app knows while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rhdesk.desk import AsyncDesk
+from rhdesk.models import Cluster, ClusterState
+from rhdesk_tui.jobs import Job
+from rhdesk_tui.said import SaidLog
+from rhdesk_tui.wording import Saying, say_cluster
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Workplace:
+    desk: AsyncDesk
+    now: Callable[[], datetime] = _utc_now
+    jobs: list[Job] = field(default_factory=list[Job])
+    said: SaidLog = field(default_factory=SaidLog)
+    clusters: list[Cluster] = field(default_factory=list[Cluster])
+    """As they were when somebody last asked."""
+    names: list[str] = field(default_factory=list[str])
+    """Names a command line can complete."""
+
+    @property
+    def running(self) -> Job | None:
+        """The newest job that has not ended."""
+        return next((job for job in reversed(self.jobs) if not job.is_finished), None)
+
+    @property
+    def up(self) -> list[str]:
+        """Clusters a call can be sent to."""
+        return [c.name for c in self.clusters if c.state is ClusterState.UP]
+
+    def truth(self) -> tuple[Saying, ...]:
+        """How things stand, for the top bar."""
+        said: list[Saying] = []
+        if job := self.running:
+            said.append(Saying(f"◐ {job.title}: {job.now}", "accent"))
+        for cluster in self.clusters[:2]:
+            state = say_cluster(cluster.state)
+            said.append(Saying(f"{cluster.name} {state.text}", state.tone))
+        return tuple(said)
