@@ -1,0 +1,1 @@
+"""``rhdesk ...``: one verb of the desk, one command; ``--json`` on every one."""

@@ -1,0 +1,5 @@
+"""``python -m rhdesk.cli``."""
+
+from rhdesk.cli.main import main
+
+main()

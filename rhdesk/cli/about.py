@@ -1,0 +1,66 @@
+"""``rhdesk config | exit-codes | completion | version``."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+import rhdesk
+from rhdesk.cli import output
+from rhdesk.cli.running import answer, as_json
+from rhdesk.config import Settings, config_file
+from rhdesk.errors import error_classes
+
+
+@click.command()
+@as_json
+def config(as_json: bool) -> None:
+    """The settings, and the file they may be written in."""
+    settings = {
+        field: str(value) if not isinstance(value, int | float) else value
+        for field, value in msgspec.structs.asdict(Settings.load()).items()
+    }
+    data = {"file": str(config_file()), "settings": settings}
+    rows = [(field, value, f"RHDESK_{field.upper()}") for field, value in settings.items()]
+
+    def show() -> None:
+        output.print_table(("SETTING", "VALUE", "VARIABLE"), rows)
+        output.note(f"set them in {config_file()}")
+
+    answer(data, as_json, show)
+
+
+@click.command("exit-codes")
+@as_json
+def exit_codes(as_json: bool) -> None:
+    """What each exit code means."""
+    rows: list[tuple[int, str, str]] = [(0, "ok", "It worked.")]
+    rows += [
+        (cls.exit_code, code, (cls.__doc__ or "").splitlines()[0])
+        for code, cls in error_classes().items()
+    ]
+    rows += [(70, "crash", "A fault of rhdesk; the details are in a file."), (130, "interrupted", "Ctrl-C.")]
+    rows.sort(key=lambda row: row[0])
+    data = [{"exit_code": code, "code": word, "meaning": text} for code, word, text in rows]
+    head = ("EXIT", "CODE", "MEANING")
+    answer(data, as_json, lambda: output.print_table(head, rows))
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@as_json
+def completion(shell: str, as_json: bool) -> None:
+    """The line that gives your SHELL completion."""
+    lines = {
+        "bash": 'eval "$(_RHDESK_COMPLETE=bash_source rhdesk)"',
+        "zsh": 'eval "$(_RHDESK_COMPLETE=zsh_source rhdesk)"',
+        "fish": "_RHDESK_COMPLETE=fish_source rhdesk | source",
+    }
+    answer({"line": lines[shell]}, as_json, lambda: click.echo(lines[shell]))
+
+
+@click.command()
+@as_json
+def version(as_json: bool) -> None:
+    """Which rhdesk this is."""
+    answer({"version": rhdesk.__version__}, as_json, lambda: click.echo(rhdesk.__version__))

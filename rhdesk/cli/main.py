@@ -1,0 +1,141 @@
+"""``rhdesk``: finds the command, runs it, and says what went wrong in the way that was asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from rhdesk.cli.verbs import VERBS
+from rhdesk.errors import RhdeskError, SetupFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_USAGE = 2
+_INTERRUPTED = 130
+_CRASHED = 70
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        module = import_module(f"rhdesk.cli.{verb.module}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as exc:
+            import difflib  # deferred: only for the hint
+
+            near = difflib.get_close_matches(args[0], VERBS, 2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"{exc.message}{hint}", ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        headings = dict.fromkeys(verb.heading for verb in VERBS.values())
+        for heading in headings:
+            rows = [(name, verb.help) for name, verb in VERBS.items() if verb.heading == heading]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+@click.command(
+    cls=_Lazy,
+    invoke_without_command=True,
+    epilog="Without a command, opens the terminal desk. Every command takes --json.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="rhdesk", message="%(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """A local-first desk for functions, machines and their record."""
+    if ctx.invoked_subcommand is None:
+        _open_terminal_desk()
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit code."""
+    typed = list(sys.argv[1:] if args is None else args)
+    # The text of a RhdeskError may quote what others wrote; it was cleaned where it came in.
+    try:
+        code = cli.main(typed, prog_name="rhdesk", standalone_mode=False) or 0
+    except click.exceptions.Exit as exc:
+        code = exc.exit_code
+    except click.ClickException as exc:
+        code = _usage(exc, typed)
+    except RhdeskError as exc:
+        code = _failed(exc, typed)
+    except (KeyboardInterrupt, click.Abort):
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as exc:  # noqa: BLE001 -- the outermost edge: never a traceback, always a trace
+        if os.environ.get("RHDESK_DEBUG"):
+            raise
+        code = _crashed(exc, typed)
+    sys.exit(int(code))
+
+
+def _open_terminal_desk() -> None:
+    try:
+        from rhdesk_tui.main import main as terminal_desk
+    except ModuleNotFoundError as exc:
+        if exc.name not in {"textual", "rich", "rhdesk_tui"}:
+            raise
+        raise SetupFailed(
+            'the terminal desk needs Textual: pip install "rhdesk[tui]"; the commands work without'
+        ) from exc
+    terminal_desk()
+
+
+def _usage(error: click.ClickException, typed: Sequence[str]) -> int:
+    if "--json" in typed:
+        from rhdesk.cli.output import print_fault
+
+        print_fault("usage", error.format_message(), _USAGE, {})
+    else:
+        error.show()
+    return _USAGE
+
+
+def _failed(error: RhdeskError, typed: Sequence[str]) -> int:
+    from rhdesk.cli.output import print_error
+
+    print_error(error, as_json="--json" in typed)
+    return error.exit_code
+
+
+def _crashed(error: Exception, typed: Sequence[str]) -> int:
+    import tempfile  # deferred: nothing on the way of a command that works
+    import traceback
+
+    from rhdesk.cli.output import print_fault
+
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="rhdesk-crash-", suffix=".txt", delete=False
+    ) as file:
+        file.write(f"rhdesk {' '.join(typed)}\n{text}")
+    message = f"this is a fault of rhdesk: {type(error).__name__}: {error} (details: {file.name})"
+    if "--json" in typed:
+        print_fault("crash", message, _CRASHED, {"details": file.name})
+    else:
+        sys.stderr.write(f"rhdesk: {message}\n")
+    return _CRASHED

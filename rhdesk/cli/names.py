@@ -1,0 +1,113 @@
+"""``rhdesk ls | show | save | history | rename | delete``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rhdesk.cli import output
+from rhdesk.cli.running import answer, as_json, at_desk
+from rhdesk.desk import AsyncDesk
+from rhdesk.models import Record
+
+
+@click.command()
+@click.argument("folder", default="")
+@click.option("--type", "resource_type", default="", help="Only functions, modules, envs ...")
+@as_json
+def ls(folder: str, resource_type: str, as_json: bool) -> None:
+    """Names in FOLDER, `~` by default."""
+    found = at_desk(lambda desk: desk.resources(folder, resource_type=resource_type))
+    if as_json:
+        output.print_data(found)
+    elif not found:
+        output.note("nothing is saved here yet; save a function: rhdesk save app.py:train ~/train")
+    else:
+        rows = [(r.name, r.resource_type, r.version[:10], output.ago(r.saved_at)) for r in found]
+        output.print_table(("NAME", "TYPE", "VERSION", "SAVED"), rows)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--curl", is_flag=True, help="The line that calls it over HTTP.")
+@click.option("--method", default="", help="Of a module.")
+@as_json
+def show(name: str, curl: bool, method: str, as_json: bool) -> None:
+    """What is saved under NAME, or what app.py:train takes."""
+    if curl:
+        line = at_desk(lambda desk: desk.curl(name, method=method))
+        answer({"curl": line}, as_json, lambda: click.echo(line))
+        return
+
+    async def work(desk: AsyncDesk) -> dict[str, Any]:
+        is_saved = ":" not in name
+        record = await desk.load(name) if is_saved else None
+        if record is not None and record.resource_type not in {"function", "module"}:
+            return {"record": record, "signature": None, "methods": []}
+        signature = await desk.signature(name, method=method)
+        return {"record": record, "signature": signature, "methods": await desk.methods(name)}
+
+    found = at_desk(work)
+    answer(found, as_json, lambda: _show(name, found))
+
+
+@click.command()
+@click.argument("target")
+@click.argument("name")
+@click.option("--env", default="", help="Name of the environment it is called in.")
+@click.option("--no-overwrite", is_flag=True, help="Fail if the name is taken.")
+@as_json
+def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) -> None:
+    """Save TARGET (app.py:train) under NAME (~/train), its code with it."""
+    record = at_desk(
+        lambda desk: desk.save_target(target, name, env=env, overwrite=not no_overwrite)
+    )
+    answer(record, as_json, lambda: output.note(f"{record.name} is saved as {record.version[:10]}"))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
+@as_json
+def history(name: str, limit: int, as_json: bool) -> None:
+    """The versions of NAME, newest first."""
+    versions = at_desk(lambda desk: desk.history(name, limit=limit))
+    rows = [(v.version[:10], output.ago(v.saved_at), v.author, v.summary) for v in versions]
+    head = ("VERSION", "SAVED", "BY", "WHAT")
+    answer(versions, as_json, lambda: output.print_table(head, rows))
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@as_json
+def rename(old: str, new: str, as_json: bool) -> None:
+    """Give OLD the name NEW; its history goes with it."""
+    record = at_desk(lambda desk: desk.rename(old, new))
+    answer(record, as_json, lambda: output.note(f"{old} is now {record.name}"))
+
+
+@click.command()
+@click.argument("name")
+@as_json
+def delete(name: str, as_json: bool) -> None:
+    """Delete NAME; its versions stay in the history."""
+    at_desk(lambda desk: desk.delete(name))
+    answer({"deleted": name}, as_json, lambda: output.note(f"{name} is deleted"))
+
+
+def _show(name: str, found: dict[str, Any]) -> None:
+    record: Record | None = found["record"]
+    signature = found["signature"]
+    if signature is not None:
+        click.echo(f"{name}{signature.text}")
+        if signature.doc:
+            click.echo("\n".join(f"    {line}" for line in signature.doc.splitlines()))
+        if found["methods"] != ["call"]:
+            click.echo(f"methods: {', '.join(found['methods'])}")
+    if record is not None:
+        saved = output.ago(record.saved_at)
+        click.echo(f"{record.resource_type}, version {record.version[:10]}, saved {saved}")
+        if signature is None:
+            output.print_value(record.config)

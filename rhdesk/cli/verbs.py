@@ -1,0 +1,51 @@
+"""Every command: where it is, under which heading, and its line of help.
+
+A table, so that ``rhdesk --help`` reads this and imports no command.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Verb(NamedTuple):
+    module: str
+    heading: str
+    help: str
+
+
+VERBS: Final[dict[str, Verb]] = {
+    "up": Verb("clusters", "Clusters", "Bring a cluster up; `here` is this machine."),
+    "down": Verb("clusters", "Clusters", "End exactly what `up` started."),
+    "status": Verb("clusters", "Clusters", "How each cluster is doing."),
+    "stats": Verb("clusters", "Clusters", "CPU and memory of each node."),
+    "doctor": Verb("clusters", "Clusters", "Look at everything a run needs, piece by piece."),
+    "env": Verb("envs", "Clusters", "Environments: ls, make, drop."),
+    "call": Verb("calls", "Calls", "Call a function: app.py:train alpha=0.3."),
+    "run": Verb("calls", "Calls", "Run shell commands on a cluster."),
+    "result": Verb("calls", "Calls", "What a run returned."),
+    "cancel": Verb("calls", "Calls", "Stop a run, whatever it is doing."),
+    "runs": Verb("runs", "The record", "Runs, newest first."),
+    "logs": Verb("runs", "The record", "What a run printed; follows one that still runs."),
+    "search": Verb("runs", "The record", "Lines of every run that hold these words."),
+    "pin": Verb("runs", "The record", "Keep a run from retention."),
+    "unpin": Verb("runs", "The record", "Let retention have a run."),
+    "rm": Verb("runs", "The record", "Remove finished runs with their lines."),
+    "retain": Verb("runs", "The record", "Apply keep_days and keep_bytes now."),
+    "ls": Verb("names", "Names", "Names in a folder."),
+    "show": Verb("names", "Names", "What is saved under a name; --curl for its HTTP call."),
+    "save": Verb("names", "Names", "Save app.py:train under a name, its code with it."),
+    "history": Verb("names", "Names", "The versions of a name."),
+    "rename": Verb("names", "Names", "Give a resource another name."),
+    "delete": Verb("names", "Names", "Delete a name; its versions stay."),
+    "put": Verb("objects", "Objects", "Keep a value on a cluster under a key."),
+    "get": Verb("objects", "Objects", "The value under a key."),
+    "keys": Verb("objects", "Objects", "Every key."),
+    "rename-key": Verb("objects", "Objects", "Give a value another key."),
+    "rmkey": Verb("objects", "Objects", "Delete keys."),
+    "clear": Verb("objects", "Objects", "Delete every key."),
+    "config": Verb("about", "About", "The settings, and where they come from."),
+    "exit-codes": Verb("about", "About", "What each exit code means."),
+    "completion": Verb("about", "About", "The line that gives your shell completion."),
+    "version": Verb("about", "About", "Which rhdesk this is."),
+}
