@@ -51,13 +51,9 @@ class Desk:
     def __init__(self, settings: Settings | None = None) -> None:
         _refuse_inside_a_loop()
         with ExitStack() as stack:
-            self.portal: BlockingPortal = stack.enter_context(
-                start_blocking_portal(name="rhdesk")
-            )
+            self.portal: BlockingPortal = stack.enter_context(start_blocking_portal(name="rhdesk"))
             self.asynchronous: AsyncDesk = stack.enter_context(
-                self.portal.wrap_async_context_manager(
-                    self.portal.call(AsyncDesk.open, settings)
-                )
+                self.portal.wrap_async_context_manager(self.portal.call(AsyncDesk.open, settings))
             )
             self._open = stack.pop_all()
 
@@ -100,9 +96,7 @@ class Desk:
     def envs(self, cluster: str = "here") -> list[Env]:
         return self.portal.call(self.asynchronous.envs, cluster)
 
-    def make_env(
-        self, spec: EnvSpec, *, on: str = "here", force: bool = False
-    ) -> Iterator[Step]:
+    def make_env(self, spec: EnvSpec, *, on: str = "here", force: bool = False) -> Iterator[Step]:
         return self.iterate(partial(self.asynchronous.make_env, spec, on=on, force=force))
 
     def drop_env(self, name: str, *, on: str = "here") -> None:
@@ -201,6 +195,11 @@ class Desk:
     def curl(self, target: str, *, method: str = "") -> str:
         return self.portal.call(partial(self.asynchronous.curl, target, method=method))
 
+    def curl_line(self, name: str, bundle: Bundle, *, method: str, env: str) -> str:
+        return self.portal.call(
+            partial(self.asynchronous.curl_line, name, bundle, method=method, env=env)
+        )
+
     # ---- objects on a cluster
 
     def put(self, key: str, value: Any, *, on: str = "here", env: str = "base") -> None:
@@ -295,18 +294,14 @@ class Desk:
         self, run_id: str, text: str, *, after: int = -1, backwards: bool = False
     ) -> int | None:
         return self.portal.call(
-            partial(
-                self.asynchronous.find_line, run_id, text, after=after, backwards=backwards
-            )
+            partial(self.asynchronous.find_line, run_id, text, after=after, backwards=backwards)
         )
 
     def find_level(
         self, run_id: str, levels: Sequence[str], *, after: int = -1, backwards: bool = False
     ) -> int | None:
         return self.portal.call(
-            partial(
-                self.asynchronous.find_level, run_id, levels, after=after, backwards=backwards
-            )
+            partial(self.asynchronous.find_level, run_id, levels, after=after, backwards=backwards)
         )
 
     def search(self, text: str, *, run_id: str = "", limit: int = 100) -> list[LogHit]:

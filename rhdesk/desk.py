@@ -30,6 +30,7 @@ from rhdesk.models import (
     LogLine,
     Name,
     NodeStats,
+    Parameter,
     Record,
     Run,
     Signature,
@@ -153,9 +154,12 @@ class AsyncDesk:
 
     async def doctor(self, cluster: str = "here") -> list[Check]:
         """Everything a run needs, looked at piece by piece; never raises for what it finds."""
-        from rhdesk.doctor import examine
+        from rhdesk.clusters.checks import examine
 
-        return await examine(self, cluster)
+        folders = self.settings.data_dir, self.settings.cache_dir
+        return await examine(
+            self.clusters_room, cluster, data_dir=folders[0], cache_dir=folders[1]
+        )
 
     # ---- environments
 
@@ -175,8 +179,7 @@ class AsyncDesk:
         from rhdesk.code.packages import parse
         from rhdesk.wire.messages import MakeEnv
 
-        folder = Path(spec.working_dir or ".").expanduser().resolve()
-        found = parse(spec.reqs, folder=folder)
+        found = parse(spec.reqs, folder=_folder(spec.working_dir))
         asked = MakeEnv(spec=spec, lines=found.lines, folders=found.folders, force=force)
         client = await self.clusters_room.client(on)
         async with aclosing(client.make_env(asked)) as steps:
@@ -202,7 +205,9 @@ class AsyncDesk:
         try:
             return bundle.methods[method]
         except KeyError:
-            raise NotFound(method, kind=f"method of {target}", near=sorted(bundle.methods)) from None
+            raise NotFound(
+                method, kind=f"method of {target}", near=sorted(bundle.methods)
+            ) from None
 
     async def methods(self, target: str) -> list[str]:
         """A module's public methods; ``["call"]`` for a function."""
@@ -310,7 +315,15 @@ class AsyncDesk:
 
         payload = Payload.of_call(args, kwargs)
         run = new_run(
-            name, args, kwargs, payload, method=method, on=on, env=env, tree=bundle.tree, run_id=run_id
+            name,
+            args,
+            kwargs,
+            payload,
+            method=method,
+            on=on,
+            env=env,
+            tree=bundle.tree,
+            run_id=run_id,
         )
         called = Called(
             run_id=run.run_id,
@@ -384,9 +397,7 @@ class AsyncDesk:
         """
         return await self.runs_room.cancel((await self.run(run_id)).run_id, force=force)
 
-    async def exec(
-        self, commands: Sequence[str], *, on: str = "here", env: str = "base"
-    ) -> Run:
+    async def exec(self, commands: Sequence[str], *, on: str = "here", env: str = "base") -> Run:
         """Start shell commands in an environment, one after the other, as one run."""
         from rhdesk.code.bundle import Bundle
 
@@ -394,21 +405,22 @@ class AsyncDesk:
         name = shlex.split(commands[0])[0] if commands and commands[0].strip() else ""
         if not name:
             raise BadInput("no command was given; one looks like: nvidia-smi")
-        return await self.start(f"$ {os.path.basename(name)}", bundle, [list(commands)], {}, on=on, env=env)
+        return await self.start(
+            f"$ {os.path.basename(name)}", bundle, [list(commands)], {}, on=on, env=env
+        )
 
     async def curl(self, target: str, *, method: str = "") -> str:
         """The line that calls a function or method over HTTP, token included by file."""
-        bundle = await self.bundle(target)
-        name = _short(target)
-        env = await self._saved_env(target)
-        await self.send(name, bundle, on="here", env=env)
-        return await self._curl_line(name, bundle, method or "call", env)
+        bundle, env = await self.bundle(target), await self._saved_env(target)
+        return await self.curl_line(_short(target), bundle, method=method or "call", env=env)
 
-    async def _curl_line(self, name: str, bundle: Bundle, method: str, env: str) -> str:
+    async def curl_line(self, name: str, bundle: Bundle, *, method: str, env: str) -> str:
+        """The same for code that is at hand; it is sent there, so that the line works."""
         from rhdesk.wire.routes import json_call
 
+        await self.send(name, bundle, on="here", env=env)
         signature = bundle.methods.get(method, bundle.signature)
-        example = {p.name: p.default for p in signature.parameters if p.required or p.default is not None}
+        example = {p.name: _example(p) for p in signature.parameters if p.required}
         address = await (await self.clusters_room.client("here")).address(env)
         token = self.settings.data_dir / "clusters" / "here" / "token"
         body = msgspec.json.encode(example).decode()
@@ -423,7 +435,9 @@ class AsyncDesk:
         """Keep a value on a cluster under a key; one already there is replaced."""
         from rhdesk.wire.payload import Payload
 
-        await (await self.clusters_room.client(on)).put(env, key, Payload.of_result(value, f"{key!r}"))
+        await (await self.clusters_room.client(on)).put(
+            env, key, Payload.of_result(value, f"{key!r}")
+        )
 
     async def get(self, key: str, *, on: str = "here") -> Any:
         """A value kept under a key, for eyes: what only Python can hold comes back described."""
@@ -462,7 +476,9 @@ class AsyncDesk:
             lambda names: names.save(record, overwrite=overwrite, author="")
         )
 
-    async def save_target(self, target: str, name: str, *, env: str = "", overwrite: bool = True) -> Record:
+    async def save_target(
+        self, target: str, name: str, *, env: str = "", overwrite: bool = True
+    ) -> Record:
         """Save ``app.py:train`` under a name, its code with it."""
         from rhdesk.code.bundling import bundle_record
 
@@ -557,9 +573,7 @@ class AsyncDesk:
 
     async def search(self, text: str, *, run_id: str = "", limit: int = 100) -> list[LogHit]:
         """Lines that hold the words of *text*, of any run, also of clusters long gone."""
-        return await self.recorder.read(
-            lambda book: book.search(text, run_id=run_id, limit=limit)
-        )
+        return await self.recorder.read(lambda book: book.search(text, run_id=run_id, limit=limit))
 
     async def pin(self, run_id: str, *, pinned: bool = True) -> Run:
         """Keep a run from retention, or let it go."""
@@ -592,6 +606,19 @@ class AsyncDesk:
             return "base"
         env = (await self.load(target)).config.get("env", "base")
         return str(env.get("name", "base") if isinstance(env, dict) else env or "base")
+
+
+def _example(parameter: Parameter) -> Any:
+    """A value of the right kind, to show where one goes."""
+    if parameter.choices:
+        return parameter.choices[0]
+    return {"int": 1, "float": 0.5, "bool": True, "list": [], "dict": {}}.get(
+        parameter.annotation.partition("[")[0], 1 if not parameter.annotation else "text"
+    )
+
+
+def _folder(text: str | None) -> Path:
+    return Path(text or ".").expanduser().resolve()
 
 
 def _short(target: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 import msgspec
 
-import rhdesk
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json
 from rhdesk.config import Settings, config_file
@@ -39,7 +38,10 @@ def exit_codes(as_json: bool) -> None:
         (cls.exit_code, code, (cls.__doc__ or "").splitlines()[0])
         for code, cls in error_classes().items()
     ]
-    rows += [(70, "crash", "A fault of rhdesk; the details are in a file."), (130, "interrupted", "Ctrl-C.")]
+    rows += [
+        (70, "crash", "A fault of rhdesk; the details are in a file."),
+        (130, "interrupted", "Ctrl-C."),
+    ]
     rows.sort(key=lambda row: row[0])
     data = [{"exit_code": code, "code": word, "meaning": text} for code, word, text in rows]
     head = ("EXIT", "CODE", "MEANING")
@@ -63,4 +65,7 @@ def completion(shell: str, as_json: bool) -> None:
 @as_json
 def version(as_json: bool) -> None:
     """Which rhdesk this is."""
-    answer({"version": rhdesk.__version__}, as_json, lambda: click.echo(rhdesk.__version__))
+    from importlib.metadata import version as installed  # deferred: slow to import
+
+    found = installed("rhdesk")
+    answer({"version": found}, as_json, lambda: click.echo(found))

@@ -55,7 +55,14 @@ def status(cluster: str, as_json: bool) -> None:
 
     seen = at_desk(work)
     rows = [
-        (c.name, c.state, c.address or "-", output.ago(c.started_at), ", ".join(c.envs) or "-", c.why)
+        (
+            c.name,
+            c.state,
+            c.address or "-",
+            output.ago(c.started_at),
+            ", ".join(c.envs) or "-",
+            c.why,
+        )
         for c in seen
     ]
     head = ("NAME", "STATE", "GATEWAY", "UP SINCE", "ENVIRONMENTS", "")

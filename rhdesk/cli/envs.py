@@ -26,7 +26,14 @@ def list_envs(on: str, as_json: bool) -> None:
     """Environments on a cluster."""
     found = at_desk(lambda desk: desk.envs(on))
     rows = [
-        (e.name, e.state, e.lock[:12] or "-", len(e.packages) or "-", output.ago(e.started_at), e.why)
+        (
+            e.name,
+            e.state,
+            e.lock[:12] or "-",
+            len(e.packages) or "-",
+            output.ago(e.started_at),
+            e.why,
+        )
         for e in found
     ]
     head = ("NAME", "STATE", "LOCK", "PACKAGES", "UP SINCE", "")

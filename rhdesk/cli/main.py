@@ -86,7 +86,7 @@ def main(args: Sequence[str] | None = None) -> None:
         # Whoever read the output has seen enough; Python must not complain while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as exc:  # noqa: BLE001 -- the outermost edge: never a traceback, always a trace
+    except Exception as exc:
         if os.environ.get("RHDESK_DEBUG"):
             raise
         code = _crashed(exc, typed)

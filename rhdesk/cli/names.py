@@ -63,7 +63,9 @@ def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) ->
     record = at_desk(
         lambda desk: desk.save_target(target, name, env=env, overwrite=not no_overwrite)
     )
-    answer(record, as_json, lambda: output.note(f"{record.name} is saved as {record.version[:10]}"))
+    answer(
+        record, as_json, lambda: output.note(f"{record.name} is saved as {record.version[:10]}")
+    )
 
 
 @click.command()

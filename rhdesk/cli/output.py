@@ -116,7 +116,9 @@ def run_row(run: Run) -> list[str]:
         ago(run.submitted_at),
         lasted(run),
         str(run.lines),
-        run.result_text or (run.failure.message.splitlines() or [""])[0] if run.failure else run.result_text,
+        run.result_text or (run.failure.message.splitlines() or [""])[0]
+        if run.failure
+        else run.result_text,
     ]
 
 

@@ -21,9 +21,7 @@ _HEAD = ("RUN", "STATUS", "FUNCTION", "ON", "ENV", "WHEN", "TOOK", "LINES", "RES
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--offset", default=0, type=click.IntRange(0))
 @as_json
-def runs(
-    function: str, status: str, cluster: str, limit: int, offset: int, as_json: bool
-) -> None:
+def runs(function: str, status: str, cluster: str, limit: int, offset: int, as_json: bool) -> None:
     """Runs, newest first; also those of clusters that are gone."""
     found = at_desk(
         lambda desk: desk.runs(

@@ -18,7 +18,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -330,7 +330,7 @@ class Here:
             raise StoreUnwritable(f"{file} cannot be written: {exc.strerror}") from exc
 
     @contextmanager
-    def _lock(self, who: str) -> Iterator[None]:
+    def _lock(self, who: str) -> Generator[None]:
         """One `up` or `down` at a time. The kernel frees it when its holder dies."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -395,7 +395,7 @@ def _everything(head: processes.Process) -> list[processes.Process]:
 
 
 @asynccontextmanager
-async def _timed(what: str) -> AsyncIterator[tuple[Step, _Done]]:
+async def _timed(what: str) -> AsyncGenerator[tuple[Step, _Done]]:
     """The events of one step: how it begins, and how it is done once the block has ended."""
     done = _Done(what)
     yield Step(what=what, state=StepState.STARTED), done

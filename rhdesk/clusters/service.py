@@ -62,7 +62,7 @@ class Clusters:
             async with asyncio.timeout(_LOOK_S):
                 health = await (await self.client(name)).health()
         except (TimeoutError, ConnectionFailed) as exc:
-            why = f"its gateway does not answer: {exc or 'no answer in time'}"
+            why = f"its gateway does not answer: {str(exc) or 'no answer in time'}"
             return msgspec.structs.replace(cluster, state=ClusterState.BROKEN, why=why)
         return msgspec.structs.replace(
             cluster, cpus=health.cpus, envs=tuple(env.name for env in health.envs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from rhdesk.wire.messages import (
     EnvSeen,
     Fault,
     Health,
+    Keys,
     MakeEnv,
     RunSeen,
     error_of,
@@ -29,7 +30,8 @@ from rhdesk.wire.messages import (
 )
 from rhdesk.wire.payload import Payload
 
-_CHUNK = 1 << 20
+_OK = 200
+_BAD = 400
 
 
 class ServletClient:
@@ -156,7 +158,7 @@ class ServletClient:
     async def delete(self, env: str, keys: Sequence[str] | None) -> list[str]:
         """Delete keys, or with None all of them; returns those that were there."""
         url = await self._env(env, routes.OBJECTS)
-        body = pack(None if keys is None else list(keys))
+        body = pack(Keys(None if keys is None else list(keys)))
         return unpack(await self._ask("DELETE", url, content=body), list[str])
 
     # ---- underneath
@@ -182,7 +184,7 @@ class ServletClient:
             self._understood(),
             self._http.stream(method, url, timeout=timeout, **sent) as response,
         ):
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != _OK:
                 raise_fault(response.status_code, await response.aread())
             reader = FrameReader()
             async for data in response.aiter_bytes():
@@ -192,7 +194,7 @@ class ServletClient:
                     yield frame
 
     @asynccontextmanager
-    async def _understood(self) -> AsyncIterator[None]:
+    async def _understood(self) -> AsyncGenerator[None]:
         """httpx's errors end here."""
         try:
             yield
@@ -200,7 +202,7 @@ class ServletClient:
             raise ConnectionFailed(f"{self.line.cluster} did not answer in time") from exc
         except httpx.TransportError as exc:
             raise ServletDied(
-                f"the connection to {self.line.cluster} broke: {exc or type(exc).__name__}"
+                f"the connection to {self.line.cluster} broke: {str(exc) or type(exc).__name__}"
             ) from exc
 
 
@@ -210,7 +212,7 @@ def called_header(called: Called) -> str:
 
 def raise_fault(status: int, body: bytes) -> None:
     """Raise the error an answer carries, if it is one."""
-    if status < httpx.codes.BAD_REQUEST:
+    if status < _BAD:
         return
     try:
         fault = unpack(body, Fault)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import sys
 from collections.abc import Callable
 from hashlib import sha256
@@ -43,13 +42,12 @@ def bundle_of(target: Callable[..., Any] | type | str) -> tuple[Bundle, Blobs]:
     if isinstance(target, str):
         return bundle_of_spec(target)
     source = locate(target)
-    is_class = inspect.isclass(target)
     bundle = Bundle(
-        kind="module" if is_class else "function",
+        kind="module" if isinstance(target, type) else "function",
         module=source.module,
         qualname=source.qualname,
         signature=of_callable(target),
-        methods=methods_of(target) if is_class else {},
+        methods=methods_of(target) if isinstance(target, type) else {},
     )
     if source.kind != "value":
         return _with_tree(bundle, source)
@@ -85,7 +83,10 @@ def bundle_of_instance(instance: object, *, state: dict[str, Any]) -> tuple[Bund
     source = locate(cls)
     plain = _Plain(cls, state)
     bundle = Bundle(
-        kind="module", qualname=cls.__qualname__, methods=methods_of(cls), signature=of_callable(cls)
+        kind="module",
+        qualname=cls.__qualname__,
+        methods=methods_of(cls),
+        signature=of_callable(cls),
     )
     blob = pickles.dump_by_value(plain, what=f"the state of {cls.__qualname__}")
     return _with_blob(*_with_tree(bundle, source), blob)
@@ -99,7 +100,7 @@ class _Plain:
         self._state = state
 
     def __call__(self) -> Any:
-        made = object.__new__(self._cls)
+        made: Any = object.__new__(self._cls)
         made.__dict__.update(self._state)
         return made
 

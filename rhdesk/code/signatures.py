@@ -165,7 +165,11 @@ def bind(
         elif parameter.kind == "positional_only":
             args.append(kwargs.pop(parameter.name))
     for parameter in signature.parameters:
-        if parameter.kind == "keyword_only" and parameter.required and parameter.name not in kwargs:
+        if (
+            parameter.kind == "keyword_only"
+            and parameter.required
+            and parameter.name not in kwargs
+        ):
             raise BadInput(_missing(name, parameter, takes))
     return args, kwargs
 
@@ -245,7 +249,9 @@ def _missing(name: str, parameter: Parameter, takes: str) -> str:
 def _listed(signature: Signature) -> str:
     marks = {"var_positional": "*", "var_keyword": "**"}
     names = [
-        marks.get(p.kind, "") + p.name + ("" if p.required or p.kind in _VARIABLE else f"={p.default!r}")
+        marks.get(p.kind, "")
+        + p.name
+        + ("" if p.required or p.kind in _VARIABLE else f"={p.default!r}")
         for p in signature.parameters
     ]
     return ", ".join(names) or "nothing"
@@ -368,7 +374,9 @@ def _yields(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return False
 
 
-_GOOGLE: Final = re.compile(r"^(?:Args|Arguments|Parameters):\s*$\n((?:[ \t]+.*(?:\n|$)|\s*\n)+)", re.M)
+_GOOGLE: Final = re.compile(
+    r"^(?:Args|Arguments|Parameters):\s*$\n((?:[ \t]+.*(?:\n|$)|\s*\n)+)", re.M
+)
 _GOOGLE_ITEM: Final = re.compile(r"^(\s+)\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
 _SPHINX: Final = re.compile(r"^:param\s+(?:[\w\[\], .]+\s+)?(\w+):\s*(.*)$", re.M)
 _NUMPY: Final = re.compile(r"^Parameters\n-{3,}\n((?:.+(?:\n|$)|\n(?=[ \t]))+)", re.M)

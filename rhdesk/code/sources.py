@@ -76,16 +76,18 @@ def parse_spec(spec: str) -> tuple[Source, ast.FunctionDef | ast.AsyncFunctionDe
     if node is None:
         names = sorted(found.name for found in _definitions(tree))
         near = difflib.get_close_matches(qualname, names, 3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none'}"
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else f"it has {', '.join(names) or 'none'}"
+        )
         raise BadFunction(f"{file.name} has no function or class {qualname!r}; {hint}")
     root = file.parent
     parts = [file.stem] if file.stem != "__init__" else []
     while (root / "__init__.py").exists():
         parts.insert(0, root.name)
         root = root.parent
-    source = Source(
-        kind="source", module=".".join(parts), qualname=qualname, root=root, file=file
-    )
+    source = Source(kind="source", module=".".join(parts), qualname=qualname, root=root, file=file)
     return source, node
 
 
@@ -135,7 +137,10 @@ def _definitions(
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.append(each)
         elif isinstance(each, ast.If | ast.Try | ast.With):
-            waiting = [*[n for n in ast.iter_child_nodes(each) if isinstance(n, ast.stmt)], *waiting]
+            waiting = [
+                *[n for n in ast.iter_child_nodes(each) if isinstance(n, ast.stmt)],
+                *waiting,
+            ]
     return found
 
 
@@ -178,5 +183,9 @@ def _is_installed(file: Path) -> bool:
         return True
     if __package__ and file.is_relative_to(Path(__file__).parents[1]):
         return True
-    places = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *site.getsitepackages()]
+    places = [
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+        *site.getsitepackages(),
+    ]
     return any(place and file.is_relative_to(place) for place in places)

@@ -18,8 +18,8 @@ import msgspec
 from rhdesk.clusters.warm_call import Broken
 from rhdesk.code.bundle import Bundle
 from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunFailed, SetupFailed
-from rhdesk.models import Run, Signature
 from rhdesk.handles.session import Road, Session
+from rhdesk.models import Run, Signature
 from rhdesk.runs.making import new_run
 from rhdesk.runs.outcome import failure_error
 from rhdesk.runs.service import failure_of, lines_of
@@ -198,9 +198,7 @@ class _Answer:
     def _road(self, target: Target, definition: str) -> Road:
         road = self._session.road(target.cluster, target.env)
         if definition not in road.told:
-            self._session.desk.send(
-                target.name, target.bundle, on=target.cluster, env=target.env
-            )
+            self._session.desk.send(target.name, target.bundle, on=target.cluster, env=target.env)
             road.told.add(definition)
         return road
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.errors import BadInput, NotFound
-from rhdesk.models import Cluster as ClusterSeen
-from rhdesk.models import ClusterState, EnvSpec, Run
 from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import HERE, session
+from rhdesk.models import Cluster as ClusterSeen
+from rhdesk.models import ClusterState, EnvSpec, Run
 from rhdesk.wire.payload import Payload
 
 
@@ -29,7 +29,9 @@ def cluster(
         BadInput: *host* was given: machines over SSH are not in this version.
     """
     if host is not None or ssh_creds is not None or kwargs:
-        asked = ", ".join(["host"] * (host is not None) + ["ssh_creds"] * bool(ssh_creds) + [*kwargs])
+        asked = ", ".join(
+            ["host"] * (host is not None) + ["ssh_creds"] * bool(ssh_creds) + [*kwargs]
+        )
         raise BadInput(
             f"rh.cluster({name!r}, {asked}=...): this version knows the cluster 'here'; "
             "clusters over SSH and in clouds come with the next ones"
@@ -84,7 +86,7 @@ class Cluster(Resource):
         return self
 
     @contextmanager
-    def pause_autostop(self) -> Iterator[None]:
+    def pause_autostop(self) -> Generator[None]:
         """Nothing to do either, for as long as the block runs."""
         yield
 
@@ -177,15 +179,15 @@ class Cluster(Resource):
     def keys(self, env: Any = None) -> list[str]:
         return session().desk.keys(on=self.key)
 
-    def rename(self, old_key: str, new_key: str = "") -> None:  # type: ignore[override]
-        """Rename a key; with one argument, the cluster itself.
+    def rename(self, name: str, new_key: str = "") -> None:
+        """Rename key *name* to *new_key*; with one argument, the cluster itself.
 
         Raises:
             BadInput: `here` is what this machine is called.
         """
         if not new_key:
             raise BadInput("the cluster here is this machine, and keeps its name")
-        session().desk.rename_key(old_key, new_key, on=self.key)
+        session().desk.rename_key(name, new_key, on=self.key)
 
     def delete(self, keys: Sequence[str] | str) -> list[str]:
         """Delete keys; returns those that were there."""
@@ -269,5 +271,3 @@ def cluster_of(system: str | Cluster | None) -> Cluster:
     if system in {None, HERE, "file"}:
         return Cluster(HERE)
     return cluster(str(system))
-
-

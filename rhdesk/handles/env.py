@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from rhdesk.code.env_vars import load_env_vars
 from rhdesk.errors import BadInput, NotFound, SetupFailed
-from rhdesk.models import EnvSpec
 from rhdesk.handles import naming
 from rhdesk.handles.cluster import Cluster, cluster_of
 from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import session
+from rhdesk.models import EnvSpec
 
 BASE = "base"
 
@@ -43,7 +43,9 @@ def env(
         BadInput: *conda_env* was given; venvs take its place.
     """
     if conda_env is not None:
-        raise BadInput("conda environments are not supported; give reqs=[...], made with pip's names")
+        raise BadInput(
+            "conda environments are not supported; give reqs=[...], made with pip's names"
+        )
     reqs = [reqs] if isinstance(reqs, str) else list(reqs)
     nothing_else = not (reqs or setup_cmds or env_vars or working_dir)
     if name and nothing_else and naming.exists(name, "env"):
@@ -52,7 +54,7 @@ def env(
         reqs=reqs,
         name=name,
         setup_cmds=setup_cmds or (),
-        env_vars=load_env_vars(env_vars, folder=Path(working_dir or '.')) if env_vars else {},
+        env_vars=load_env_vars(env_vars, folder=Path(working_dir or ".")) if env_vars else {},
         working_dir=working_dir,
         dryrun=dryrun,
     )

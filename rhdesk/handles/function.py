@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 from rhdesk.code.bundle import Bundle
 from rhdesk.code.bundling import bundle_of, bundle_record, record_bundle
 from rhdesk.errors import BadInput, NotFound
-from rhdesk.models import Record, Run
 from rhdesk.handles import calls
 from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
 from rhdesk.handles.env import Env, env_of
 from rhdesk.handles.resource import Resource, name_of
 from rhdesk.handles.session import session
+from rhdesk.models import Record, Run
 from rhdesk.runs.making import new_run_id
 
 _OPTIONS = ("stream_logs", "run_name", "remote", "run_async", "save", "timeout_s")
@@ -240,9 +240,9 @@ class Function(Resource):
 
     def http_url(self, curl_command: bool = False, *args: Any, **kwargs: Any) -> str:
         """Its HTTP endpoint, or the line that calls it."""
-        line = session().desk.asynchronous.curl_of
-        url = session().desk.portal.call(line, self.called, self.bundle(), "call", self._target().env)
-        return url if curl_command else url.rsplit(" ", 1)[-1]
+        env = self._target().env
+        line = session().desk.curl_line(self.called, self.bundle(), method="call", env=env)
+        return line if curl_command else line.rsplit(" ", 1)[-1]
 
     def keep_warm(self, autostop_mins: int | None = None) -> Self:
         """Nothing to do: a machine of your own is not stopped when idle."""
@@ -283,5 +283,3 @@ def result_of(run: Run) -> Any:
         except NotFound:
             pass
     return calls.fetch(session(), run)
-
-

@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Self
 
 from rhdesk.code.bundle import Bundle
 from rhdesk.code.bundling import bundle_of, bundle_of_instance, bundle_record, record_bundle
-from rhdesk.errors import BadInput
-from rhdesk.models import Record
-from rhdesk.handles import calls
+from rhdesk.errors import BadInput, NotFound
+from rhdesk.handles import calls, naming
 from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
 from rhdesk.handles.env import Env, env_of
-from rhdesk.handles.resource import Resource, name_of
+from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import session
+from rhdesk.models import Record
 from rhdesk.runs.making import new_run_id
 
 _OPTIONS = ("stream_logs", "run_name", "timeout_s", "local")
@@ -80,9 +80,7 @@ class RemoteClass(Resource):
         if self.system is None:
             return self.cls(*args, **kwargs)
         assert self._bundle is not None, "to() made it"
-        return Module.made(
-            self._bundle, args, kwargs, name=name, system=self.system, env=self.env
-        )
+        return Module.made(self._bundle, args, kwargs, name=name, system=self.system, env=self.env)
 
 
 class Module(Resource):
@@ -106,8 +104,7 @@ class Module(Resource):
         super().__init__(name, dryrun)
         self._system = cluster_of(system) if system is not None else None
         self._env = env_of(env)
-        self._bundle: Bundle | None = None
-        self._key = ""
+        self._there: Instance | None = None
 
     @classmethod
     def made(
@@ -122,9 +119,9 @@ class Module(Resource):
     ) -> Module:
         """An instance made on *system* by calling the class there."""
         handle = Module(name=name, system=system, env=env)
-        handle._bundle = bundle
-        handle._key = handle._called()
-        handle._call("__init__", args, kwargs, Options())
+        key = handle.rns_address or f"{bundle.qualname}-{new_run_id()[-6:]}"
+        handle._there = Instance(key, bundle, system, env)
+        handle._there.call("__init__", args, kwargs, Options())
         return handle
 
     @classmethod
@@ -133,8 +130,9 @@ class Module(Resource):
         handle = Module(name=name, system=config.get("system") or "here", env=None)
         env = config.get("env")
         handle._env = Env.of_config(env) if isinstance(env, dict) else env_of(env)
-        handle._bundle = record_bundle(Record(name=name, resource_type="module", config=config))
-        handle._key = str(config.get("key") or name)
+        bundle = record_bundle(Record(name=name, resource_type="module", config=config))
+        key = str(config.get("key") or name)
+        handle._there = Instance(key, bundle, cluster_of(config.get("system")), handle._env)
         return handle
 
     @property
@@ -168,17 +166,19 @@ class Module(Resource):
     ) -> Module:
         """The one already there under *name*, else this one sent."""
         cluster = cluster_of(system)
-        key = str(self._name_for(name)) if name else (self.rns_address or "")
+        key = str(naming.parse(name)) if name else self.rns_address
+        if key is None:
+            raise BadInput("get_or_to looks for a name; give one: name='~/counter'")
         bundle, blobs = bundle_of_instance(self, state=self._state())
         session().desk.asynchronous.shelf.keep(blobs)
-        handle = Module(name=key, system=cluster, env=env_of(env))
-        handle._bundle, handle._key = bundle, key
-        return handle if handle._is_there() else self.to(system, env, name)
+        handle = Module(name=key, system=cluster, env=env)
+        handle._there = Instance(key, bundle, cluster, handle._env)
+        return handle if handle._there.exists() else self.to(system, env, name)
 
     @property
     def remote(self) -> Attributes:
         """Attributes of the instance over there, private ones too."""
-        return Attributes(self)
+        return Attributes(self._instance())
 
     @property
     def local(self) -> Any:
@@ -204,8 +204,7 @@ class Module(Resource):
         """What stands for it in an argument: the function gets the object as it is now."""
         key = new_run_id()
         self._call("__getstate__", (), {}, Options(keep=key))
-        assert self._system is not None, "it was called"
-        return Kept(self._system, key)
+        return Kept(self._instance().system, key)
 
     def resolved_state(self) -> Any:
         return self.fetch()
@@ -216,95 +215,101 @@ class Module(Resource):
 
     @property
     def config_for_rns(self) -> dict[str, Any]:
-        if self._bundle is None:
-            raise BadInput(f"{self!r} is on no cluster yet; send it: .to('here')")
+        there = self._instance()
         env = self._env.config_for_rns if self._env.env_name != "base" else ""
-        record = bundle_record(
-            str(self._name), self._bundle, system=self._there().key, env=env
-        )
-        return record.config | {"key": self._key}
+        record = bundle_record(str(self._name), there.bundle, system=there.system.key, env=env)
+        return record.config | {"key": there.key}
 
     def __getattr__(self, name: str) -> Any:
-        bundle = self.__dict__.get("_bundle")
-        if name.startswith("_") or bundle is None:
+        there: Instance | None = self.__dict__.get("_there")
+        if name.startswith("_") or there is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if name in bundle.methods:
-            return Method(self, name)
+        if name in there.bundle.methods:
+            return Method(there, name)
         # Not a method as far as the source tells: a property, or an attribute set over there.
         return self._call(f"get:{name}", (), {}, Options())
 
     def __setattr__(self, name: str, value: Any) -> None:
-        is_there = self.__dict__.get("_key") and not name.startswith("_")
-        if is_there and not isinstance(getattr(type(self), name, None), property) and name != "dryrun":
+        is_there = self.__dict__.get("_there") is not None and not name.startswith("_")
+        if (
+            is_there
+            and not isinstance(getattr(type(self), name, None), property)
+            and name != "dryrun"
+        ):
             self._call(f"set:{name}", (value,), {}, Options())
         else:
             object.__setattr__(self, name, value)
 
-    # ---- for the helpers below
+    def _call(
+        self, method: str, args: Sequence[Any], kwargs: dict[str, Any], options: Options
+    ) -> Any:
+        return self._instance().call(method, args, kwargs, options)
 
-    def _call(self, method: str, args: Sequence[Any], kwargs: dict[str, Any], options: Options) -> Any:
-        return calls.call(session(), self._target(method), args, kwargs, options)
+    def _instance(self) -> Instance:
+        if self._there is None:
+            raise BadInput(f"{self!r} is on no cluster yet; send it: .to('here')")
+        return self._there
 
-    def _target(self, method: str) -> Target:
-        assert self._bundle is not None, "a handle without code has no methods"
+    def _state(self) -> dict[str, Any]:
+        own = {"_name", "dryrun", "_system", "_env", "_there"}
+        return {key: value for key, value in self.__dict__.items() if key not in own}
+
+
+class Instance:
+    """An object on a cluster: which, of what code, and how it is called."""
+
+    def __init__(self, key: str, bundle: Bundle, system: Cluster, env: Env) -> None:
+        self.key = key
+        self.bundle = bundle
+        self.system = system
+        self.env = env
+        self._definition = bundle.digest(key)
+
+    def call(
+        self, method: str, args: Sequence[Any], kwargs: dict[str, Any], options: Options
+    ) -> Any:
+        return calls.call(session(), self.target(method), args, kwargs, options)
+
+    def target(self, method: str) -> Target:
         return Target(
-            name=self._key,
-            bundle=self._bundle,
-            definition=self._bundle.digest(self._key),
-            cluster=self._there().key,
-            env=self._env.env_name,
-            instance=self._key,
+            name=self.key,
+            bundle=self.bundle,
+            definition=self._definition,
+            cluster=self.system.key,
+            env=self.env.env_name,
+            instance=self.key,
             method=method,
         )
 
-    def _there(self) -> Cluster:
-        if self._system is None:
-            raise BadInput(f"{self!r} is on no cluster yet; send it: .to('here')")
-        return self._system
-
-    def _called(self) -> str:
-        bare = self._bundle.qualname if self._bundle else "module"
-        return name_of(self._name, f"{bare}-{new_run_id()[-6:]}")
-
-    def _name_for(self, name: str) -> Any:
-        from rhdesk.handles import naming
-
-        return naming.parse(name)
-
-    def _is_there(self) -> bool:
-        from rhdesk.errors import NotFound
-
+    def exists(self) -> bool:
+        """Whether it is still there: it goes with its env servlet."""
         try:
-            self._call("get:__class__", (), {}, Options(stream_logs=False))
+            self.call("get:__module__", (), {}, Options(stream_logs=False))
         except NotFound:
             return False
         return True
-
-    def _state(self) -> dict[str, Any]:
-        own = {"_name", "dryrun", "_system", "_env", "_bundle", "_key"}
-        return {key: value for key, value in self.__dict__.items() if key not in own}
 
 
 class Method:
     """A method of an instance over there."""
 
-    def __init__(self, module: Module, name: str) -> None:
-        self._module = module
+    def __init__(self, there: Instance, name: str) -> None:
+        self._there = there
         self._name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         options = self._options(kwargs)
-        return self._module._call(self._name, args, kwargs, options)
+        return self._there.call(self._name, args, kwargs, options)
 
     def remote(self, *args: Any, **kwargs: Any) -> Kept:
         """Call it and leave the result there."""
         key = new_run_id()
-        self._module._call(self._name, args, kwargs, Options(keep=key))
-        return Kept(self._module._there(), key)
+        self._there.call(self._name, args, kwargs, Options(keep=key))
+        return Kept(self._there.system, key)
 
     def run(self, *args: Any, **kwargs: Any) -> str:
         """Start it and return at once; the run's id is what ``rh.here.get_run`` takes."""
-        target = self._module._target(self._name)
+        target = self._there.target(self._name)
         run = session().desk.start(
             target.name,
             target.bundle,
@@ -320,16 +325,13 @@ class Method:
 
     def map(self, *args: Any) -> list[Any]:
         """Call it for each tuple of ``zip(*args)``; the calls of one instance take turns."""
-        items = [(each, {}) for each in zip(*args, strict=False)]
-        return calls.map_call(session(), self._module._target(self._name), items, Options())
-
-    def local(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it on this side's object."""
-        return getattr(type(self._module), self._name)(self._module, *args, **kwargs)
+        items: list[tuple[Sequence[Any], dict[str, Any]]] = [
+            (each, {}) for each in zip(*args, strict=False)
+        ]
+        return calls.map_call(session(), self._there.target(self._name), items, Options())
 
     def _options(self, kwargs: dict[str, Any]) -> Options:
-        bundle = self._module._bundle
-        signature = bundle.methods.get(self._name) if bundle else None
+        signature = self._there.bundle.methods.get(self._name)
         own = {p.name for p in signature.parameters} if signature else set[str]()
         taken = {key: kwargs.pop(key) for key in _OPTIONS if key in kwargs and key not in own}
         return Options(
@@ -341,16 +343,16 @@ class Method:
 class Attributes:
     """``m.remote``."""
 
-    def __init__(self, module: Module) -> None:
-        object.__setattr__(self, "_module", module)
+    def __init__(self, there: Instance) -> None:
+        object.__setattr__(self, "_there", there)
 
     def __getattr__(self, name: str) -> Any:
-        module: Module = object.__getattribute__(self, "_module")
-        return module._call(f"get:{name}", (), {}, Options())
+        there: Instance = object.__getattribute__(self, "_there")
+        return there.call(f"get:{name}", (), {}, Options())
 
     def __setattr__(self, name: str, value: Any) -> None:
-        module: Module = object.__getattribute__(self, "_module")
-        module._call(f"set:{name}", (value,), {}, Options())
+        there: Instance = object.__getattribute__(self, "_there")
+        there.call(f"set:{name}", (value,), {}, Options())
 
 
 class Local:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rhdesk.errors import BadInput, BadName, NotFound
-from rhdesk.models import Name
 from rhdesk.handles.session import session
+from rhdesk.models import Name
 
 if TYPE_CHECKING:
     from rhdesk.handles.resource import Resource

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from rhdesk.errors import BadInput
-from rhdesk.models import Name, Record, Version
 from rhdesk.handles import naming
 from rhdesk.handles.session import session
+from rhdesk.models import Name, Record, Version
 
 
 class Resource:

@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,7 +121,7 @@ class RunBook:
     # ---- writing; `transaction` makes several writes one
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """Everything inside, or nothing of it."""
         with self._understood():
             if self._db.in_transaction:
@@ -324,7 +324,7 @@ class RunBook:
                 "ORDER BY rowid DESC LIMIT 100000)"
             )
             values.append(" AND ".join(f'"{word}"' for word in words))
-        if not words or len(words) == 1 and words[0] != text.strip():
+        if not words or (len(words) == 1 and words[0] != text.strip()):
             clauses.append("log_line.text LIKE ? ESCAPE '\\'")
             values.append(pattern)
         if run_id:
@@ -341,7 +341,9 @@ class RunBook:
 
     def size_bytes(self) -> int:
         """Bytes in use in the file."""
-        pages = int(self._one("PRAGMA page_count") or 0) - int(self._one("PRAGMA freelist_count") or 0)
+        pages = int(self._one("PRAGMA page_count") or 0) - int(
+            self._one("PRAGMA freelist_count") or 0
+        )
         return pages * int(self._one("PRAGMA page_size") or 0)
 
     def problems(self) -> list[str]:
@@ -432,13 +434,15 @@ class RunBook:
         return None if found is None else int(found)
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
+    def _understood(self) -> Generator[None]:
         """SQLite's errors end here."""
         try:
             yield
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorname.startswith("SQLITE_BUSY"):
-                raise StoreBusy(f"{self._file} is locked by another rhdesk for {_BUSY_S:g} s") from exc
+                raise StoreBusy(
+                    f"{self._file} is locked by another rhdesk for {_BUSY_S:g} s"
+                ) from exc
             raise StoreUnwritable(f"{self._file} cannot be used: {exc}") from exc
         except sqlite3.DatabaseError as exc:
             raise SetupFailed(

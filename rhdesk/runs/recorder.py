@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -139,7 +139,7 @@ class Recorder:
         """Change the book in the thread that owns it."""
         waiting = _Change(change, Future())
         self._enqueue(waiting)
-        return await asyncio.wrap_future(waiting.done)  # type: ignore[return-value]
+        return cast(T, await asyncio.wrap_future(waiting.done))
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until all that was noted before is on the disk.
@@ -352,4 +352,3 @@ def _events(data: bytes) -> Iterator[Event]:
             return
         yield _decode(body)
         at += _HEAD.size + length
-

@@ -19,6 +19,7 @@ from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunLost, Serv
 from rhdesk.foreign import clean, clean_block
 from rhdesk.models import Failure, LogLine, Run, RunStatus
 from rhdesk.ports import ClusterLines
+from rhdesk.runs.book import RunBook
 from rhdesk.runs.recorder import Recorder
 from rhdesk.runs.results import Results
 from rhdesk.wire.frames import Frame, Kind, Lines
@@ -75,10 +76,10 @@ class Runs:
         seq = stored if after is None else after
         while seq < stored:
             stop = min(stored, seq + 1000) + 1
-            start = seq + 1
-            for line in await self._recorder.read(lambda book: book.lines(run.run_id, start, stop)):
+            page = partial(_page, run_id=run.run_id, start=seq + 1, stop=stop)
+            for line in await self._recorder.read(page):
                 yield line
-            seq = stop - 1
+                seq = line.seq
         if run.status.is_finished and run.status is not RunStatus.LOST:
             return
         async with aclosing(self.frames(run, after=seq)) as frames:
@@ -92,9 +93,7 @@ class Runs:
                     self.record_end(run, frame)
         await asyncio.to_thread(self._recorder.flush)
 
-    async def frames(
-        self, run: Run, *, after: int = -1, item: int = -1
-    ) -> AsyncGenerator[Frame]:
+    async def frames(self, run: Run, *, after: int = -1, item: int = -1) -> AsyncGenerator[Frame]:
         """The run's frames to the last one, over as many connections as it takes.
 
         An env servlet that died is started again: it still has the lines, and knows that the run
@@ -219,6 +218,10 @@ def failure_of(failed: Failed | None) -> Failure:
         message=clean_block(failed.message),
         traceback=clean_block(failed.traceback),
     )
+
+
+def _page(book: RunBook, *, run_id: str, start: int, stop: int) -> list[LogLine]:
+    return book.lines(run_id, start, stop)
 
 
 def _ended(

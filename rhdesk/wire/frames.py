@@ -18,6 +18,7 @@ from rhdesk.wire.pickles import Buffer
 
 HEADER: Final = struct.Struct("<BI")
 
+
 class Kind(IntEnum):
     LINES = 1
     """Lines of the log, as a list of `SpoolLine` with the number of the first."""

@@ -8,6 +8,7 @@ import msgspec
 
 from rhdesk.errors import BadInput, RhdeskError, error_classes
 from rhdesk.models import EnvSpec
+from rhdesk.wire.pickles import Buffer
 
 T = TypeVar("T")
 
@@ -103,6 +104,12 @@ class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Resolve again, and start the env servlet anew."""
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """Which objects are meant; None is all of them."""
+
+    keys: list[str] | None
+
+
 class EnvSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An env servlet, as the gateway sees it."""
 
@@ -142,7 +149,7 @@ _encoder = msgspec.msgpack.Encoder()
 pack = _encoder.encode
 
 
-def unpack(data: bytes | memoryview, kind: type[T]) -> T:
+def unpack(data: Buffer, kind: type[T]) -> T:
     """Read a message.
 
     Raises:

@@ -162,7 +162,7 @@ def is_plain(value: Any) -> bool:
     if value is None or kind is bool or kind is float or kind is str:
         return True
     if kind is int:
-        return -_INT64 <= value < _INT64
+        return bool(-_INT64 <= value < _INT64)
     return _is_plain_container(value, [_PLAIN_NODES])
 
 
@@ -204,7 +204,9 @@ def _put(value: Any, buffers: list[Buffer], what: str) -> Value:
             buffers.append(memoryview(value.reshape(-1)).cast("B") if value.size else b"")
             return Value("tensor", [value.dtype.str, list(value.shape)], 1)
     elif module == "pyarrow.lib" and kind.__name__ in {"Table", "RecordBatch"}:
-        buffers.append(_arrow_stream(value))
+        from rhdesk.wire import arrow  # deferred: only who sends tables has it
+
+        buffers.append(arrow.to_stream(value))
         return Value("arrow", kind.__name__, 1)
     data, out_of_band = pickles.dumps(value, what=what)
     buffers.append(data)
@@ -224,31 +226,19 @@ def _get(value: Value, rest: Any, may_unpickle: bool) -> Any:
         dtype, shape = value.meta
         return numpy.frombuffer(mine[0], dtype=dtype).reshape(shape)
     if value.encoding == "arrow":
-        return _arrow_value(mine[0], value.meta)
+        from rhdesk.wire import arrow
+
+        return arrow.from_stream(mine[0], value.meta)
     if value.encoding != "pickle":
-        raise CannotSend(f"a value is encoded as {value.encoding!r}, which this rhdesk cannot read")
+        raise CannotSend(
+            f"a value is encoded as {value.encoding!r}, which this rhdesk cannot read"
+        )
     if not may_unpickle:
         raise CannotSend(
             "the value is a Python object that only a Python program may open; "
             "fetch it with rhdesk in Python"
         )
     return pickles.loads(mine[0], mine[1:])
-
-
-def _arrow_stream(value: Any) -> memoryview:
-    import pyarrow  # deferred: only who sends tables has it
-
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, value.schema) as writer:
-        writer.write(value)
-    return memoryview(sink.getvalue())
-
-
-def _arrow_value(data: Buffer, kind: str) -> Any:
-    import pyarrow
-
-    reader = pyarrow.ipc.open_stream(pyarrow.py_buffer(data))
-    return reader.read_all() if kind == "Table" else reader.read_next_batch()
 
 
 def _values(head: Head) -> tuple[Value, ...]:

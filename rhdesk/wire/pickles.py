@@ -34,7 +34,7 @@ def dumps(value: Any, *, what: str = "a value") -> tuple[bytes, list[memoryview]
 
     try:
         return _dump(value, keep), buffers
-    except Exception as exc:  # noqa: BLE001 -- __reduce__ is the user's code: anything can come
+    except Exception as exc:
         raise CannotSend(
             f"{what} of type {type(value).__qualname__} cannot be sent: {exc}"
         ) from exc
@@ -53,7 +53,7 @@ def dump_by_value(value: Any, *, what: str) -> bytes:
     """
     try:
         return bytes(cloudpickle.dumps(value, protocol=5))
-    except Exception as exc:  # noqa: BLE001 -- as above
+    except Exception as exc:
         raise CannotSend(f"{what} cannot be sent: {exc}") from exc
 
 

@@ -7,7 +7,6 @@ import struct
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -19,6 +18,7 @@ from rhdesk.wire.messages import (
     Called,
     Definition,
     Failed,
+    Keys,
     RunEnd,
     pack,
     unpack,
@@ -43,38 +43,36 @@ class EnvServlet:
         self._pool = pool
 
     async def __call__(self, request: Request) -> None:
-        match (request.method, *request.parts):
-            case ("POST", b"v1", b"call"):
+        match [request.method, *request.parts]:
+            case ("POST", "v1", "call"):
                 await self._call(request)
-            case ("GET", b"v1", b"runs", run_id, b"follow"):
-                await self._follow(request, run_id.decode("latin-1"))
-            case ("GET", b"v1", b"runs", run_id):
-                await answer(request, [pack(self._runs.seen(run_id.decode("latin-1")))])
-            case ("POST", b"v1", b"runs", run_id, b"cancel"):
+            case ("GET", "v1", "runs", run_id, "follow"):
+                await self._follow(request, run_id)
+            case ("GET", "v1", "runs", run_id):
+                await answer(request, [pack(self._runs.seen(run_id))])
+            case ("POST", "v1", "runs", run_id, "cancel"):
                 force = bool(request.number("force", 0))
-                seen = await self._runs.cancel(run_id.decode("latin-1"), force=force)
+                seen = await self._runs.cancel(run_id, force=force)
                 await answer(request, [pack(seen)])
-            case ("PUT", b"v1", b"definitions"):
+            case ("PUT", "v1", "definitions"):
                 await self._define(request)
-            case ("POST", b"v1", b"code", b"missing"):
+            case ("POST", "v1", "code", "missing"):
                 hashes = unpack((await request.body()).view, list[str])
                 await answer(request, [pack(self._code.missing(hashes))])
-            case ("PUT", b"v1", b"code", tree):
+            case ("PUT", "v1", "code", tree):
                 files, blobs = unpack(
                     (await request.body()).view, tuple[dict[str, str], dict[str, bytes]]
                 )
-                self._code.put(tree.decode("latin-1").replace("-", ""), files, blobs)
+                self._code.put(tree, files, blobs)
                 await answer(request, [])
-            case (_, b"v1", b"objects", *rest):
-                await self._object(request, [unquote(part.decode("latin-1")) for part in rest])
-            case ("GET", b"v1", b"stats"):
+            case (_, "v1", "objects", *rest):
+                await self._object(request, rest)
+            case ("GET", "v1", "stats"):
                 await answer(request, [pack(self._pool.counts)])
-            case ("POST", b"call", name, method):
-                await self._json(request, _text(name), _text(method))
+            case ("POST", "call", name, method):
+                await self._json(request, name, method)
             case _:
-                raise NotFound(
-                    f"{request.method} /{b'/'.join(request.parts).decode('latin-1')}", kind="route"
-                )
+                raise NotFound(f"{request.method} /{'/'.join(request.parts)}", kind="route")
 
     async def _call(self, request: Request) -> None:
         try:
@@ -112,11 +110,11 @@ class EnvServlet:
         await answer(request, [digest.encode()])
 
     async def _object(self, request: Request, path: Sequence[str]) -> None:
-        match (request.method, *path):
+        match [request.method, *path]:
             case ("GET",):
                 await answer(request, [pack(self._objects.keys())])
             case ("DELETE",):
-                keys = unpack((await request.body()).view, list[str] | None)
+                keys = unpack((await request.body()).view, Keys).keys
                 gone = self._objects.delete(self._objects.keys() if keys is None else keys)
                 for key in gone:
                     self._pool.drop_instance(key)
@@ -199,9 +197,3 @@ def _error(failed: Failed, run_id: str) -> Exception:
         message = failed.message if cls is not RunFailed else f"{failed.kind}: {failed.message}"
         return cls(message, run_id=run_id, remote_traceback=failed.traceback)
     return RunFailed(failed.message, run_id=run_id, remote_traceback=failed.traceback)
-
-
-def _text(part: bytes) -> str:
-    return unquote(part.decode("latin-1"))
-
-

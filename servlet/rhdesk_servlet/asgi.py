@@ -8,12 +8,15 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
+
+import msgspec
 
 from rhdesk.errors import BadInput, NotFound, Refused, RhdeskError
 from rhdesk.wire.frames import Frame, Kind, frame
-from rhdesk.wire.messages import FRAMES_TYPE, MESSAGE_TYPE, fault_of, pack
+from rhdesk.wire.messages import FRAMES_TYPE, JSON_TYPE, MESSAGE_TYPE, fault_of, pack
 from rhdesk.wire.pickles import Buffer
+from rhdesk.wire.routes import JSON
 from rhdesk_servlet.auth import Doorman
 from rhdesk_servlet.pool import Body
 
@@ -36,7 +39,7 @@ class Request:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         # raw_path: a name may hold an escaped slash, and must stay one part.
-        self.parts: list[bytes] = scope["raw_path"].split(b"/")[1:]
+        self.parts = [unquote(p.decode("latin-1")) for p in scope["raw_path"].split(b"/")[1:]]
         self.query: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
@@ -102,7 +105,9 @@ class Request:
 Handler = Callable[[Request], Awaitable[None]]
 
 
-def guarded(doorman: Doorman, handler: Handler) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def guarded(
+    doorman: Doorman, handler: Handler
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """An ASGI application: the doorman first, then *handler*; errors become faults."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,7 +122,7 @@ def guarded(doorman: Doorman, handler: Handler) -> Callable[[Scope, Receive, Sen
         except ConnectionResetError:
             return
         except Exception as exc:  # noqa: BLE001 -- the outermost edge: said to both sides, not lost
-            _log.exception("%s /%s", request.method, b"/".join(request.parts).decode("latin-1"))
+            _log.exception("%s /%s", request.method, "/".join(request.parts))
             await answer_fault(request, _unforeseen(exc))
 
     return application
@@ -151,11 +156,18 @@ async def answer(
 
 async def answer_fault(request: Request, error: RhdeskError) -> None:
     status = next((code for cls, code in _STATUS.items() if isinstance(error, cls)), 500)
-    await answer(request, [pack(fault_of(error))], MESSAGE_TYPE, status)
+    fault = fault_of(error)
+    if request.parts[:1] == [JSON.strip("/")]:
+        await answer(request, [msgspec.json.encode(fault)], JSON_TYPE, status)
+    else:
+        await answer(request, [pack(fault)], MESSAGE_TYPE, status)
 
 
 async def answer_frames(
-    request: Request, batches: AsyncGenerator[list[Frame]], *, left: Callable[[], None] | None = None
+    request: Request,
+    batches: AsyncGenerator[list[Frame]],
+    *,
+    left: Callable[[], None] | None = None,
 ) -> None:
     """Stream frames until they end or the reader leaves.
 
@@ -218,7 +230,11 @@ async def _end_badly(request: Request, error: BaseException) -> None:
         error = _unforeseen(error)
     body = pack(fault_of(error))
     await request.send(
-        {"type": "http.response.body", "body": b"".join(frame(Kind.FAULT, body)), "more_body": True}
+        {
+            "type": "http.response.body",
+            "body": b"".join(frame(Kind.FAULT, body)),
+            "more_body": True,
+        }
     )
     await request.send({"type": "http.response.body", "body": b""})
 

@@ -74,7 +74,7 @@ class RunStream(io.TextIOBase):
         """Nothing waits: a whole line is spooled when it is written."""
 
     @property
-    def buffer(self) -> io.BufferedIOBase:  # type: ignore[override]
+    def buffer(self) -> io.BufferedIOBase:
         return _RunBytes(self)
 
 

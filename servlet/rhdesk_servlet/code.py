@@ -76,7 +76,9 @@ class CodeFolder:
             BadInput: The tree it names is not whole here, or *blob* is not what it says.
         """
         if definition.tree and not self.path(definition.tree).exists():
-            raise BadInput(f"the code tree {definition.tree[:12]} of {definition.name} is not here")
+            raise BadInput(
+                f"the code tree {definition.tree[:12]} of {definition.name} is not here"
+            )
         if definition.blob:
             if sha256(blob).hexdigest() != definition.blob:
                 raise BadInput(f"the pickle of {definition.name} arrived changed")

@@ -11,13 +11,12 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
 from rhdesk import processes
 from rhdesk.errors import BadInput, NotFound, SetupFailed
-from rhdesk.models import NodeStats, Step, StepState
+from rhdesk.models import Step, StepState
 from rhdesk.wire.frames import Frame, Kind
 from rhdesk.wire.messages import EnvSeen, Health, MakeEnv, pack, unpack
 from rhdesk.wire.routes import WIRE
@@ -74,24 +73,23 @@ class Gateway:
         self._started_at = time.time()
 
     async def __call__(self, request: Request) -> None:
-        match (request.method, *request.parts):
-            case ("GET", b"v1", b"health"):
+        match [request.method, *request.parts]:
+            case ("GET", "v1", "health"):
                 await answer(request, [pack(self._health())])
-            case ("GET", b"v1", b"stats"):
+            case ("GET", "v1", "stats"):
                 await answer(request, [pack([load.sample(self._name)])])
-            case ("POST", b"v1", b"envs"):
+            case ("POST", "v1", "envs"):
                 asked = unpack((await request.body()).view, MakeEnv)
                 await answer_frames(request, self._make(asked))
-            case ("GET", b"v1", b"envs", name):
-                await answer(request, [pack(self._seen(_text(name)))])
-            case ("POST", b"v1", b"envs", name, b"ensure"):
-                await answer(request, [pack(await self._ensure(_text(name)))])
-            case ("DELETE", b"v1", b"envs", name):
-                await self._drop(_text(name))
+            case ("GET", "v1", "envs", name):
+                await answer(request, [pack(self._seen(name))])
+            case ("POST", "v1", "envs", name, "ensure"):
+                await answer(request, [pack(await self._ensure(name))])
+            case ("DELETE", "v1", "envs", name):
+                await self._drop(name)
                 await answer(request, [])
             case _:
-                path = b"/".join(request.parts).decode("latin-1")
-                raise NotFound(f"{request.method} /{path}", kind="route")
+                raise NotFound(f"{request.method} /{'/'.join(request.parts)}", kind="route")
 
     def _health(self) -> Health:
         return Health(
@@ -202,7 +200,3 @@ class Gateway:
             raise BadInput("base goes with the cluster: rhdesk down")
         await self._stop_env(name)
         (self._folder / "envs" / name / "servlet.json").unlink(missing_ok=True)
-
-
-def _text(part: bytes) -> str:
-    return unquote(part.decode("latin-1"))

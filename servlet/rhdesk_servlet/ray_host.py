@@ -5,6 +5,9 @@ call goes through Ray. What Ray gives is the process, in any interpreter, on any
 gateway that is started again when it dies.
 """
 
+# pyright: basic
+# Ray's decorator turns a class into what its types do not say; mypy checks the rest of this file.
+
 from __future__ import annotations
 
 import asyncio
@@ -20,6 +23,7 @@ from typing import Any, Final
 import msgspec
 import ray
 import uvloop
+from ray.exceptions import RayError
 
 from rhdesk import processes
 from rhdesk.errors import SetupFailed
@@ -54,7 +58,9 @@ def start_cluster(config: ClusterConfig) -> None:
         name="gateway", lifetime="detached", num_cpus=0, max_restarts=-1
     ).remote(msgspec.json.encode(config))
     ray.get(gateway.ready.remote(), timeout=_START_S)
-    base = EnvConfig(name=BASE, folder=config.folder, cluster_id=config.cluster_id, host=config.host)
+    base = EnvConfig(
+        name=BASE, folder=config.folder, cluster_id=config.cluster_id, host=config.host
+    )
     asyncio.run(_start_env(base, sys.executable, "", ()))
 
 
@@ -63,14 +69,12 @@ def _connect(address: str) -> None:
         address=address,
         namespace=NAMESPACE,
         log_to_driver=False,
-        logging_level="error",
+        logging_level=logging.ERROR,
         configure_logging=False,
     )
 
 
-async def _start_env(
-    config: EnvConfig, python: str, lock: str, packages: tuple[str, ...]
-) -> None:
+async def _start_env(config: EnvConfig, python: str, lock: str, packages: tuple[str, ...]) -> None:
     """Start an env servlet in interpreter *python*; returns when it answers.
 
     Raises:
@@ -85,10 +89,11 @@ async def _start_env(
     ).remote(msgspec.json.encode(config), lock, packages)
     try:
         await asyncio.wait_for(actor.ready.remote(), _START_S)
-    except (TimeoutError, ray.exceptions.RayError) as exc:
+    except (TimeoutError, RayError) as exc:
         await _stop_env(config.name)
         raise SetupFailed(
-            f"the env servlet of {config.name} did not start with {python}", output=str(exc)[-2000:]
+            f"the env servlet of {config.name} did not start with {python}",
+            output=str(exc)[-2000:],
         ) from exc
 
 
@@ -99,8 +104,8 @@ async def _stop_env(name: str) -> None:
     except ValueError:
         return
     try:
-        pid = await asyncio.wait_for(actor.pid.remote(), 5)
-    except (TimeoutError, ray.exceptions.RayError):
+        pid: int = await asyncio.wait_for(actor.pid.remote(), 5)
+    except (TimeoutError, RayError):
         pid = 0
     found = processes.find(pid)
     family = processes.family(found) if found else []
@@ -136,7 +141,9 @@ class _Served:
             self._error = exc
         self._up.set()
         if self._address:
-            os._exit(1)  # a servlet that stopped serving is no servlet: Ray starts the gateway anew
+            os._exit(
+                1
+            )  # a servlet that stopped serving is no servlet: Ray starts the gateway anew
 
     async def _go(self) -> None:
         await self._serving(self._ready)
@@ -217,5 +224,3 @@ def write_beside(file: Path, data: bytes) -> None:
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     beside.write_bytes(data)
     beside.replace(file)
-
-

@@ -63,6 +63,10 @@ class Run:
     def is_finished(self) -> bool:
         return self.status != "running"
 
+    def has_ended(self) -> bool:
+        """The same, for a checker that would take the property not to change over an await."""
+        return self.is_finished
+
     def wake(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -226,14 +230,14 @@ class Runs:
             for worker in workers:
                 self._pool.interrupt(worker, run_id)
             give_up = time.monotonic() + GRACE_S
-            while not run.is_finished and time.monotonic() < give_up:
+            while not run.has_ended() and time.monotonic() < give_up:
                 await run.change(0.05)
         for worker in workers:
-            if run.is_finished:
+            if run.has_ended():
                 self._pool.end_family(worker, run.since)
             else:
                 self._pool.kill(worker, "it was cancelled and did not stop by itself")
-        while not run.is_finished:
+        while not run.has_ended():
             await run.change(0.05)
         return run.seen()
 
@@ -276,7 +280,9 @@ class Runs:
         if run.failed is None and run.status == "succeeded":
             if run.result is None:
                 failed = Failed(kind=RunLost.code, message="its result is no longer kept here")
-                return Frame(Kind.ERROR, pack(RunEnd(run_id=run.run_id, status="lost", failed=failed)))
+                return Frame(
+                    Kind.ERROR, pack(RunEnd(run_id=run.run_id, status="lost", failed=failed))
+                )
             return Frame(Kind.END, run.result)
         return Frame(Kind.ERROR, pack(run.end()))
 
@@ -299,7 +305,8 @@ class Runs:
             yield found
         reader.close()
         failed = seen.failed or Failed(
-            kind=RunLost.code, message=f"it {seen.status}, but its result went with its env servlet"
+            kind=RunLost.code,
+            message=f"it {seen.status}, but its result went with its env servlet",
         )
         end = RunEnd(run_id=run_id, status=seen.status, failed=failed)
         yield Frame(Kind.ERROR, pack(end))
@@ -355,9 +362,7 @@ class _Single:
 class _Map:
     """Hears of the items of a map, and hands out the next ones: few or many to a packet."""
 
-    def __init__(
-        self, runs: Runs, run: Run, entry: Entry, body: memoryview
-    ) -> None:
+    def __init__(self, runs: Runs, run: Run, entry: Entry, body: memoryview) -> None:
         count = run.called.items
         lengths = struct.unpack_from(f"<{count}I", body)
         self._runs = runs
@@ -523,5 +528,3 @@ def _read_journal(file: Path) -> dict[str, str]:
 def _ticks_now() -> int:
     """Now, in the clock ticks of process start times."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
-
-

@@ -51,7 +51,9 @@ async def serve_env(config: EnvConfig, ready: Callable[[str], None]) -> None:
     pool = Pool(config.place, most=most, environ=config.env_vars)
     runs = Runs(config.place, pool)
     await pool.start()
-    application = EnvServlet(runs, CodeFolder(folder / "code"), ObjectFolder(folder / "objects"), pool)
+    application = EnvServlet(
+        runs, CodeFolder(folder / "code"), ObjectFolder(folder / "objects"), pool
+    )
     doorman = Doorman(config.cluster_id, read_token(folder))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runs.tend())

@@ -31,8 +31,8 @@ from rhdesk.wire.pickles import Buffer
 from rhdesk.wire.reference import Reference
 from rhdesk_servlet import capture, channel
 from rhdesk_servlet.channel import Call, Cancel, Ended, Entry, More, Yielded
-from rhdesk_servlet.plain import as_plain
 from rhdesk_servlet.objects import ObjectFolder
+from rhdesk_servlet.plain import as_plain
 
 _AHEAD: Final = 64
 """Items a generator may be ahead of its reader."""
@@ -184,7 +184,7 @@ class Worker:
     def _finish(self, call: Call, value: Any) -> Any:
         if inspect.iscoroutine(value):
             value = self._await(value)
-        if inspect.isgenerator(value) or isinstance(value, Iterator) and not call.keep:
+        if inspect.isgenerator(value) or (isinstance(value, Iterator) and not call.keep):
             return self._stream(call, value)
         if inspect.isasyncgen(value):
             return self._stream(call, _pull(value, self._await))
@@ -222,7 +222,9 @@ class Worker:
             return self._loop.run_until_complete(coroutine)
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="rhdesk-loop", daemon=True).start()
+            threading.Thread(
+                target=self._loop.run_forever, name="rhdesk-loop", daemon=True
+            ).start()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     # ---- cancelling
@@ -291,9 +293,7 @@ def _failed(error: BaseException) -> Failed:
         message = str(error)
     except Exception as exc:  # noqa: BLE001 -- __str__ is the user's code
         message = f"(its message cannot be shown: {exc!r})"
-    return Failed(
-        kind=kind, message=message, traceback=_traceback(error), pickle=_pickled(error)
-    )
+    return Failed(kind=kind, message=message, traceback=_traceback(error), pickle=_pickled(error))
 
 
 def _traceback(error: BaseException) -> str:

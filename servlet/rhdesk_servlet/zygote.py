@@ -68,11 +68,11 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     while True:
-        ready, _, _ = select.select([control, wake_r], [], [])
+        ready, _, _ = select.select([control.fileno(), wake_r], [], [])
         if wake_r in ready:
             os.read(wake_r, 512)
         _reap(control)
-        if control in ready:
+        if control.fileno() in ready:
             data, fds, _, _ = socket.recv_fds(control, 65536, 1)
             if not data:
                 os._exit(0)
