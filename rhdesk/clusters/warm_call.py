@@ -22,6 +22,7 @@ from rhdesk.wire.payload import size
 from rhdesk.wire.pickles import Buffer
 
 _SMALL: Final = 64 * 1024
+_LAST: Final = {Kind.END, Kind.ERROR, Kind.FAULT}
 
 
 class Broken(Exception):
@@ -32,7 +33,9 @@ class WarmCaller:
     """Calls on the env servlets of one cluster. Safe to use from several threads."""
 
     def __init__(self, line: Line, *, timeout_s: float) -> None:
-        self._headers = line.headers() | {"content-type": PAYLOAD_TYPE}
+        headers = line.headers() | {"content-type": PAYLOAD_TYPE}
+        fixed = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._head = f"POST {routes.CALL} HTTP/1.1\r\nhost: rhdesk\r\n{fixed}{routes.H_CALL}: "
         self._timeout_s = timeout_s
         self._kept = threading.local()
 
@@ -46,51 +49,56 @@ class WarmCaller:
             Broken: The connection broke first.
             RhdeskError: The servlet refused the call; nothing ran.
         """
-        connection = self._connection(address)
-        headers = self._headers | {routes.H_CALL: called_header(called)}
+        length = size(pieces)
+        head = f"{self._head}{called_header(called)}\r\ncontent-length: {length}\r\n\r\n"
+        is_last = False
         try:
-            if size(pieces) <= _SMALL:
-                connection.request("POST", routes.CALL, b"".join(pieces), headers)
+            line = self._line(address)
+            if length <= _SMALL:
+                # Head and body in one packet: in two, the servlet would wake up twice.
+                line.sendall(b"".join([head.encode("ascii"), *pieces]))
             else:
-                headers["content-length"] = str(size(pieces))
-                connection.request("POST", routes.CALL, iter(pieces), headers)
-            response = connection.getresponse()
+                line.sendall(head.encode("ascii"))
+                for piece in pieces:
+                    line.sendall(piece)
+            response = http.client.HTTPResponse(line, method="POST")
+            response.begin()
             if response.status != http.client.OK:
                 raise_fault(response.status, response.read())
             while True:
-                head = _exactly(response, HEADER.size)
-                kind, length = HEADER.unpack(head)
-                yield Frame(Kind(kind), _exactly(response, length))
-                if kind in {Kind.END, Kind.ERROR, Kind.FAULT}:
+                kind, length = HEADER.unpack(_exactly(response, HEADER.size))
+                frame = Frame(Kind(kind), _exactly(response, length))
+                if is_last := kind in _LAST:
+                    # Read to the end before the frame is handed out: nobody asks for another, and
+                    # a response left half read costs its connection.
                     response.read()
+                yield frame
+                if is_last:
                     return
         except (http.client.HTTPException, OSError) as exc:
-            connection.close()
+            self._drop(address)
             raise Broken(str(exc) or type(exc).__name__) from exc
         except GeneratorExit:
-            connection.close()
+            if not is_last:
+                self._drop(address)
             raise
 
-    def close(self) -> None:
-        """Close this thread's connections; others close with their threads."""
-        for connection in vars(self._kept).values():
-            connection.close()
-
-    def _connection(self, address: str) -> http.client.HTTPConnection:
-        kept: http.client.HTTPConnection | None = getattr(self._kept, address, None)
+    def _line(self, address: str) -> socket.socket:
+        kept: socket.socket | None = getattr(self._kept, address, None)
         if kept is None:
-            kept = _Connection(address, timeout=self._timeout_s)
+            host, _, port = address.rpartition(":")
+            kept = socket.create_connection((host, int(port)), timeout=self._timeout_s)
+            kept.settimeout(None)  # connected: from here on an answer takes as long as the run
+            kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             setattr(self._kept, address, kept)
         return kept
 
-
-class _Connection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        """Connect within the time-out, then wait for answers as long as the run takes."""
-        super().connect()
-        assert self.sock is not None
-        self.sock.settimeout(None)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    def _drop(self, address: str) -> None:
+        kept: socket.socket | None = getattr(self._kept, address, None)
+        if kept is not None:
+            delattr(self._kept, address)
+            kept.close()
 
 
 def _exactly(response: http.client.HTTPResponse, length: int) -> memoryview:

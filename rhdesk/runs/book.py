@@ -136,41 +136,33 @@ class RunBook:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def submitted(self, run: Run) -> None:
-        """Write a run down; one that is there already stays as it is."""
-        marks = ", ".join("?" * len(_row(run)))
+    def record(self, runs: Sequence[Run]) -> None:
+        """Write down each run as it stands now.
+
+        How a run ended stays: only a LOST one may yet be explained by what its cluster tells later.
+        """
+        marks = ", ".join("?" * _COLUMNS.count(",")) + ", ?"
         with self.transaction():
-            self._db.execute(f"INSERT OR IGNORE INTO run ({_COLUMNS}) VALUES ({marks})", _row(run))
+            self._db.executemany(
+                f"INSERT INTO run ({_COLUMNS}) VALUES ({marks}) ON CONFLICT (run_id) DO UPDATE SET "
+                "status = excluded.status, started_at = coalesce(started_at, excluded.started_at), "
+                "ended_at = excluded.ended_at, result = excluded.result, "
+                "result_text = excluded.result_text, failure_kind = excluded.failure_kind, "
+                "failure_message = excluded.failure_message, "
+                "failure_traceback = excluded.failure_traceback "
+                "WHERE status NOT IN ('succeeded', 'failed', 'cancelled') "
+                "AND excluded.status <> 'submitted' "
+                "AND NOT (status = 'lost' AND excluded.status = 'running')",
+                map(_row, runs),
+            )
 
     def started(self, run_id: str, at: datetime) -> None:
+        """A run written down before has begun."""
         with self.transaction():
             self._db.execute(
                 "UPDATE run SET started_at = ?, status = 'running' "
                 "WHERE run_id = ? AND status = 'submitted'",
                 (at.isoformat(), run_id),
-            )
-
-    def ended(self, run: Run) -> None:
-        """Write down how a run ended. The first end stays, but a LOST run may yet be explained."""
-        failure = run.failure or Failure(kind="", message="")
-        with self.transaction():
-            self.submitted(run)
-            self._db.execute(
-                "UPDATE run SET status = ?, started_at = coalesce(started_at, ?), ended_at = ?, "
-                "result = ?, result_text = ?, failure_kind = nullif(?, ''), failure_message = ?, "
-                "failure_traceback = ? WHERE run_id = ? "
-                "AND status NOT IN ('succeeded', 'failed', 'cancelled')",
-                (
-                    run.status,
-                    _iso(run.started_at),
-                    _iso(run.ended_at),
-                    run.result,
-                    run.result_text,
-                    failure.kind,
-                    failure.message or None,
-                    failure.traceback or None,
-                    run.run_id,
-                ),
             )
 
     def add_lines(self, lines: Sequence[LogLine]) -> int:
@@ -480,18 +472,18 @@ def _row(run: Run) -> tuple[Any, ...]:
         run.method,
         run.cluster,
         run.env,
-        RunStatus.SUBMITTED if run.status.is_finished else run.status,
+        run.status,
         run.submitted_at.isoformat(),
         _iso(run.started_at),
-        None,
+        _iso(run.ended_at),
         run.code_tree,
         run.inputs,
         run.inputs_text,
-        "",
-        "",
+        run.result,
+        run.result_text,
         failure.kind if failure else None,
-        None,
-        None,
+        failure.message if failure else None,
+        failure.traceback if failure else None,
         0,
         run.pinned,
         msgspec.json.encode(run.origin).decode(),

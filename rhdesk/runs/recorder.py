@@ -19,7 +19,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ import msgspec
 
 from rhdesk import processes
 from rhdesk.errors import RhdeskError, StoreUnwritable
-from rhdesk.models import LogLine, Run
+from rhdesk.models import LogLine, Run, RunStatus
 from rhdesk.runs.book import RunBook
 
 T = TypeVar("T")
@@ -227,14 +227,12 @@ class Recorder:
         if isinstance(batch[0], _Change):
             batch[0].settle(self._book)
             return
-        counts: list[tuple[_Lines, int]] = []
+        events = [each for each in batch if isinstance(each, Submitted | Started | Ended)]
+        lines = [each for each in batch if isinstance(each, _Lines)]
         with self._book.transaction():
-            for each in batch:
-                if isinstance(each, _Lines):
-                    counts.append((each, self._book.add_lines(each.lines)))
-                elif not isinstance(each, _Change):
-                    apply(self._book, each)
-        for each, count in counts:
+            apply(self._book, events)  # first: lines belong to a run that is written down
+            counts = [self._book.add_lines(each.lines) for each in lines]
+        for each, count in zip(lines, counts, strict=True):
             each.stored.set_result(count)
 
     def _failed(self, error: RhdeskError, batch: Sequence[Event | _Lines | _Change]) -> None:
@@ -322,8 +320,7 @@ def adopt(folder: Path, book: RunBook) -> int:
             with file.open("rb+") as opened:
                 fcntl.flock(opened, fcntl.LOCK_EX)
                 with book.transaction():
-                    for event in _events(opened.read()):
-                        apply(book, event)
+                    apply(book, _events(opened.read()))
                 file.unlink(missing_ok=True)
         except FileNotFoundError:
             continue
@@ -331,15 +328,24 @@ def adopt(folder: Path, book: RunBook) -> int:
     return adopted
 
 
-def apply(book: RunBook, event: Event) -> None:
-    """Write one event into the book; twice is as good as once."""
-    match event:
-        case Submitted(run):
-            book.submitted(run)
-        case Started(run_id, at):
-            book.started(run_id, at)
-        case Ended(run):
-            book.ended(run)
+def apply(book: RunBook, events: Iterable[Event]) -> None:
+    """Write events into the book; twice is as good as once.
+
+    A short call begins and ends in one batch: only how it stands at the end is written.
+    """
+    runs: dict[str, Run] = {}
+    for event in events:
+        if isinstance(event, Started):
+            if (run := runs.get(event.run_id)) is None:
+                book.started(event.run_id, event.at)
+            elif run.status is RunStatus.SUBMITTED:
+                runs[event.run_id] = msgspec.structs.replace(
+                    run, status=RunStatus.RUNNING, started_at=event.at
+                )
+        elif (known := runs.get(event.run.run_id)) is None or not known.status.is_finished:
+            runs[event.run.run_id] = event.run
+    if runs:
+        book.record(list(runs.values()))
 
 
 def _events(data: bytes) -> Iterator[Event]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import reprlib
 import secrets
-from collections import deque
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ from rhdesk.wire.pickles import Buffer
 KEEP_BYTES: Final = 16 * 1024 * 1024
 """A larger result is recorded as described, and not kept on the desk."""
 TEXT: Final = 200
+_LINGER_S: Final = 0.05
 _SPELLED: Final = (type(None), bool, int, float, str, list, dict, tuple, set)
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 120
@@ -35,7 +36,8 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._writer = ThreadPoolExecutor(1, "rhdesk-results")
-        self._written: deque[Future[None]] = deque()
+        self._waiting: dict[str, bytes] = {}
+        self._writing: Future[None] | None = None
 
     def close(self) -> None:
         """Write what waits.
@@ -43,16 +45,15 @@ class Results:
         Raises:
             StoreUnwritable: A result could not be written.
         """
-        self._writer.shutdown(wait=True)
         self.flush()
+        self._writer.shutdown(wait=True)
 
     def flush(self) -> None:
-        while self._written:
-            try:
-                self._written.popleft().result()
-            except OSError as exc:
-                reason = exc.strerror or str(exc)
-                raise StoreUnwritable(f"{self._folder} cannot be written: {reason}") from exc
+        try:
+            self._store_waiting()
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            raise StoreUnwritable(f"{self._folder} cannot be written: {reason}") from exc
 
     def keep(self, body: Buffer) -> tuple[str, str]:
         """Keep a result; returns its hash, and what it is for a person.
@@ -65,9 +66,9 @@ class Results:
             return "", f"{describe(payload)} ({nbytes:,} bytes, too large to keep)"
         data = bytes(body)
         digest = sha256(data).hexdigest()
-        while self._written and self._written[0].done():
-            self._written.popleft().result()
-        self._written.append(self._writer.submit(self._store, digest, data))
+        self._waiting[digest] = data
+        if self._writing is None or self._writing.done():
+            self._writing = self._writer.submit(self._store_soon)
         return digest, describe(payload)
 
     def load(self, digest: str) -> Payload:
@@ -85,6 +86,17 @@ class Results:
     def remove(self, digests: set[str]) -> None:
         for digest in digests:
             self._file(digest).unlink(missing_ok=True)
+
+    def _store_soon(self) -> None:
+        """Let results gather: short calls come in swarms, often with the same result."""
+        time.sleep(_LINGER_S)
+        self._store_waiting()
+
+    def _store_waiting(self) -> None:
+        while self._waiting:
+            digest, data = next(iter(self._waiting.items()))
+            self._store(digest, data)
+            self._waiting.pop(digest, None)
 
     def _store(self, digest: str, data: bytes) -> None:
         file = self._file(digest)
