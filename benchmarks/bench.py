@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,9 @@ def same(x: Any) -> Any:
 
 
 def version() -> str:
-    import six  # pyright: ignore
+    import importlib.metadata
 
-    return str(six.__version__)
+    return importlib.metadata.version("six")
 
 
 def _env_start() -> None:
@@ -78,9 +79,7 @@ def _driver() -> None:
     }
     import ray
 
-    ray.init(
-        address=f"127.0.0.1:{started['ray_port']}", log_to_driver=False, logging_level="error"
-    )
+    ray.init(address=f"127.0.0.1:{started['ray_port']}", log_to_driver=False, logging_level=40)
 
 
 def _calls() -> None:
@@ -91,7 +90,7 @@ def _calls() -> None:
         def add(self, x: int) -> int:
             return x + 1
 
-    actor = Adder.remote()
+    actor = Adder.remote()  # type: ignore[attr-defined]
     f = rh.function(add).to("here")
     ours, theirs = _in_turn(
         lambda: f(1), lambda: ray.get(actor.add.remote(1)), rounds=20, each=100
@@ -125,9 +124,7 @@ def _transfers() -> None:
     array = np.frombuffer(data, dtype="float64")
     with _Echo() as echo:
         for name, value in (("100 MB of bytes", data), ("100 MB float64 array", array)):
-            ours, theirs = _in_turn(
-                lambda value=value: f(value), lambda: echo.send(data), rounds=7, each=1
-            )
+            ours, theirs = _in_turn(partial(f, value), partial(echo.send, data), rounds=7, each=1)
             rate = _at(theirs, 0.5) / _at(ours, 0.5)
             took = f"{_at(ours, 0.5):.3f} s against {_at(theirs, 0.5):.3f} s"
             print(f"{name + ' out and back':<36}{rate:8.0%} of a bare HTTP transfer ({took})")

@@ -17,7 +17,9 @@ def main() -> None:
     _say("Bring up the cluster `here`: Ray on loopback, behind a token.")
     rh.here.up_if_not()
 
-    _say("Make an environment with scikit-learn, which this Python need not have, and send train().")
+    _say(
+        "Make an environment with scikit-learn, which this Python need not have, and send train()."
+    )
     env = rh.env(name="digits", reqs=["scikit-learn"])
     remote = rh.function(train).to(rh.here, env=env)
 
@@ -35,7 +37,9 @@ def main() -> None:
     best = max(results, key=lambda each: each["accuracy"])
     clock = time.monotonic()
     saved(best["alpha"], 1, stream_logs=False)
-    _print(f"    ~/digits answered in {(time.monotonic() - clock) * 1e3:.0f} ms, one epoch trained")
+    _print(
+        f"    ~/digits answered in {(time.monotonic() - clock) * 1e3:.0f} ms, one epoch trained"
+    )
 
     _say("Its history, and the runs that are on record now:")
     for version in saved.history():
@@ -44,7 +48,9 @@ def main() -> None:
     for run in session().desk.runs(limit=4):
         _print(f"    {run.run_id[-10:]}  {run.status:<9}  {run.function:<8}  {run.lines:>3} lines")
 
-    _say(f"Done in {time.monotonic() - began:.0f} s. The cluster stays up, the record stays for good:")
+    _say(
+        f"Done in {time.monotonic() - began:.0f} s. The cluster stays up, the record stays for good:"
+    )
     _print("    rhdesk                 the terminal desk")
     _print("    rhdesk logs last       what the last run printed")
     _print("    rhdesk call '~/digits' alpha=0.001 epochs=3")

@@ -35,5 +35,7 @@ def train(alpha: float = 1e-4, epochs: int = 5, seed: int = 0) -> dict[str, Any]
         model.partial_fit(train_x, train_y, classes=range(10))
         accuracy = float(model.score(test_x, test_y))
         loss = float(log_loss(test_y, model.predict_proba(test_x), labels=range(10)))
-        print(f"alpha={alpha:g} epoch={epoch + 1}/{epochs} loss={loss:.3f} accuracy={accuracy:.3f}")
+        print(
+            f"alpha={alpha:g} epoch={epoch + 1}/{epochs} loss={loss:.3f} accuracy={accuracy:.3f}"
+        )
     return {"alpha": alpha, "epochs": epochs, "accuracy": round(accuracy, 4)}

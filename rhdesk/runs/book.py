@@ -78,6 +78,16 @@ _MIGRATIONS: Final = (
                datetime(log_line.at, 'unixepoch') AS at_utc, log_line.level, log_line.text
         FROM log_line JOIN run ON run.id = log_line.run ORDER BY log_line.run, log_line.seq;
     """,
+    # Lines enter the index a batch at a time (`_index`): one by one costs three times as much.
+    # A run may be written down late, from a journal; its own time says where it stands.
+    """
+    DROP TRIGGER log_line_added;
+    DROP INDEX run_function;
+    DROP INDEX run_status;
+    CREATE INDEX run_newest ON run (submitted_at);
+    CREATE INDEX run_function ON run (function, submitted_at);
+    CREATE INDEX run_status ON run (status, submitted_at);
+    """,
 )
 """Append only: the place of a migration is the schema version it leads to."""
 
@@ -86,7 +96,20 @@ _COLUMNS: Final = (
     "inputs, inputs_text, result, result_text, failure_kind, failure_message, failure_traceback, "
     "lines, pinned, origin"
 )
+_NEWEST_FIRST: Final = "ORDER BY submitted_at DESC, id DESC"
 _ENDED: Final = "('succeeded', 'failed', 'cancelled', 'lost')"
+_GRAVE: Final = ("warning", "error", "critical")
+"""The levels that `log_level` indexes, as it spells them."""
+_CACHE_KIB: Final = 16_384
+_MERGE_PAGES: Final = 1_000
+_LIKE_CHARACTERS: Final = 20_000
+"""SQLite refuses longer patterns."""
+_TERMS: Final = 16
+"""Words of a search that are looked up one by one; SQLite refuses expressions much deeper."""
+_WORD: Final = re.compile(r"[^\W_]+")
+_INDEXED: Final = re.compile(r"[\x01-\u024f\u0386-\u0523]+")
+"""Text whose words the index and `_WORD` cut alike: European letters, digits and signs. Behind it
+lie marks that join words, letters younger than the index's tables, and scripts without spaces."""
 
 
 class RunBook:
@@ -107,13 +130,20 @@ class RunBook:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = sqlite3.connect(
-                file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+                f"{file.absolute().as_uri()}?mode=rw",
+                uri=True,
+                timeout=_BUSY_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
-            self._db.execute("PRAGMA foreign_keys = ON")
-            if read_only:
-                self._db.execute("PRAGMA query_only = ON")
-            else:
-                self._prepare()
+            try:
+                self._db.create_function("holds", 2, _holds, deterministic=True)
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+                self._prepare(read_only=read_only)
+            except BaseException:
+                self._db.close()
+                raise
 
     def close(self) -> None:
         self._db.close()
@@ -152,7 +182,7 @@ class RunBook:
                 "failure_traceback = excluded.failure_traceback "
                 "WHERE status NOT IN ('succeeded', 'failed', 'cancelled') "
                 "AND excluded.status <> 'submitted' "
-                "AND NOT (status = 'lost' AND excluded.status = 'running')",
+                "AND NOT (status = 'lost' AND excluded.status IN ('running', 'lost'))",
                 map(_row, runs),
             )
 
@@ -162,7 +192,7 @@ class RunBook:
             self._db.execute(
                 "UPDATE run SET started_at = ?, status = 'running' "
                 "WHERE run_id = ? AND status = 'submitted'",
-                (at.isoformat(), run_id),
+                (_iso(at), run_id),
             )
 
     def add_lines(self, lines: Sequence[LogLine]) -> int:
@@ -171,20 +201,24 @@ class RunBook:
         Raises:
             NotFound: A line is of a run that was never written down.
         """
+        by_run: dict[str, list[LogLine]] = {}
+        for line in lines:
+            by_run.setdefault(line.run_id, []).append(line)
         added = 0
         with self.transaction():
-            for run_id in dict.fromkeys(line.run_id for line in lines):
+            last = self._one("SELECT max(id) FROM log_line") or 0
+            for run_id, those in by_run.items():
                 key = self._key(run_id)
                 self._db.executemany(
-                    "INSERT OR IGNORE INTO log_line (run, seq, stream, at, level, text) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO log_line (run, seq, stream, at, level, text) "
+                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING",
                     (
                         (key, line.seq, line.stream, line.at, level_of(line.text), line.text)
-                        for line in lines
-                        if line.run_id == run_id
+                        for line in those
                     ),
                 )
                 added += self._extend(key)
+            self._index(after=last)
         return added
 
     def pin(self, run_id: str, *, pinned: bool) -> None:
@@ -193,28 +227,32 @@ class RunBook:
 
     def remove(self, run_ids: Sequence[str]) -> int:
         """Remove runs that have ended, with their lines; returns how many."""
-        removed = 0
         with self.transaction():
-            for run_id in run_ids:
-                removed += self._db.execute(
-                    f"DELETE FROM run WHERE run_id = ? AND status IN {_ENDED}", (run_id,)
-                ).rowcount
-        with self._understood():
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            removed = sum(self._delete(run_id) for run_id in run_ids)
+        self._give_back()
         return removed
 
     def retain(self, now: datetime, *, keep_days: float, keep_bytes: int) -> int:
         """Remove the oldest ended runs that are not pinned: those too old, then those too many."""
-        old = (now - timedelta(days=keep_days)).isoformat()
+        old = _iso(now - timedelta(days=keep_days))
         may_go = f"NOT pinned AND status IN {_ENDED}"
         removed = self.remove(
             self._ids(f"SELECT run_id FROM run WHERE {may_go} AND ended_at < ?", old)
         )
         while self.size_bytes() > keep_bytes:
-            oldest = self._ids(f"SELECT run_id FROM run WHERE {may_go} ORDER BY id LIMIT 100")
+            oldest = self._ids(
+                f"SELECT run_id FROM run WHERE {may_go} ORDER BY submitted_at, id LIMIT 100"
+            )
             if not oldest:
                 break
-            removed += self.remove(oldest)
+            with self.transaction():
+                for run_id in oldest:
+                    if self.size_bytes() <= keep_bytes:
+                        break
+                    removed += self._delete(run_id)
+        if removed:
+            self._merge_index()
+            self._give_back()
         return removed
 
     # ---- reading
@@ -228,7 +266,7 @@ class RunBook:
         """
         with self._understood():
             if run_id == "last":
-                rows = self._rows("ORDER BY id DESC LIMIT 1")
+                rows = self._rows(f"{_NEWEST_FIRST} LIMIT 1")
             else:
                 rows = self._rows("WHERE run_id = ?", run_id)
             if not rows and len(run_id) >= 4:
@@ -258,7 +296,7 @@ class RunBook:
         """Runs, newest first."""
         where, values = _where(function, status, cluster)
         with self._understood():
-            rows = self._rows(f"{where} ORDER BY id DESC LIMIT ? OFFSET ?", *values, limit, offset)
+            rows = self._rows(f"{where} {_NEWEST_FIRST} LIMIT ? OFFSET ?", *values, limit, offset)
         return [_run(row) for row in rows]
 
     def count_runs(self, *, function: str = "", status: str = "", cluster: str = "") -> int:
@@ -267,7 +305,7 @@ class RunBook:
 
     def unfinished(self) -> list[Run]:
         with self._understood():
-            rows = self._rows("WHERE status IN ('submitted', 'running') ORDER BY id")
+            rows = self._rows("WHERE status IN ('submitted', 'running') ORDER BY submitted_at, id")
         return [_run(row) for row in rows]
 
     def lines(self, run_id: str, start: int, stop: int) -> list[LogLine]:
@@ -295,38 +333,59 @@ class RunBook:
         Args:
             after: Where to start; with *backwards* the lines before it are looked at.
         """
-        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
-        return self._next(run_id, "text LIKE ? ESCAPE '\\'", [pattern], after, backwards)
+        condition, value = _holding(text)
+        return self._next(run_id, condition, [value], after, backwards)
 
     def find_level(
         self, run_id: str, levels: Sequence[str], *, after: int = -1, backwards: bool = False
     ) -> int | None:
         """Number of the next line of one of *levels*."""
-        marks = ", ".join("?" * len(levels))
-        return self._next(run_id, f"level IN ({marks})", list(levels), after, backwards)
+        condition = f"level IN ({', '.join('?' * len(levels))})"
+        if set(levels) <= set(_GRAVE):
+            # Says nothing new, but says it in the index's words, so that SQLite may use the index.
+            condition += " AND level IN ('warning', 'error', 'critical')"
+        return self._next(run_id, condition, list(levels), after, backwards)
 
     def search(self, text: str, *, run_id: str = "", limit: int = 100) -> list[LogHit]:
-        """Lines that hold every word of *text*, newest run first; other signs are looked for too."""
-        words = re.findall(r"[^\W_]+", text)
-        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text.strip()) + "%"
-        clauses, values = [], list[Any]()
+        """Lines that hold every word of *text*, whatever its case, the newest lines first.
+
+        A word of letters and digits is a whole word of the line; one with other signs in it
+        (``loss=0.1``, ``W0101:``) stands in the line as it was typed.
+        """
+        terms = text.split()
+        words: list[str] = []
+        conditions, values = list[str](), list[Any]()
+        for term in terms[:_TERMS]:
+            found = _WORD.findall(term) if _INDEXED.fullmatch(term) else []
+            words += found
+            if found != [term]:
+                condition, value = _holding(term)
+                conditions.append(condition)
+                values.append(value)
+        if more := terms[_TERMS:]:
+            conditions.append("holds(text, ?)")
+            values.append("\n".join(more).casefold())
+        source = "log_line"
         if words:
-            clauses.append(
-                "log_line.id IN (SELECT rowid FROM log_word WHERE log_word MATCH ? "
-                "ORDER BY rowid DESC LIMIT 100000)"
-            )
-            values.append(" AND ".join(f'"{word}"' for word in words))
-        if not words or (len(words) == 1 and words[0] != text.strip()):
-            clauses.append("log_line.text LIKE ? ESCAPE '\\'")
-            values.append(pattern)
+            source = "log_word CROSS JOIN log_line ON log_line.id = log_word.rowid"
+            conditions.append("log_word MATCH ?")
+            values.append(" AND ".join(f'"{word}"' for word in dict.fromkeys(words[:_TERMS])))
         if run_id:
-            clauses.append("log_line.run = ?")
-            values.append(self._key(run_id))
+            key = self._key(run_id)
+            conditions.append("log_line.run = ?")
+            values.append(key)
+            if words:
+                ends = "SELECT {}(id) FROM log_line WHERE run = ?"
+                conditions.append(
+                    f"log_word.rowid BETWEEN ({ends.format('min')}) AND ({ends.format('max')})"
+                )
+                values += [key, key]
+        newest_first = "log_word.rowid DESC" if words else "log_line.id DESC"
+        columns = "run.run_id, seq, stream, at, log_line.text, function, cluster"
         with self._understood():
             rows = self._db.execute(
-                "SELECT run.run_id, seq, stream, at, text, function, cluster FROM log_line "
-                f"JOIN run ON run.id = log_line.run WHERE {' AND '.join(clauses)} "
-                "ORDER BY log_line.id DESC LIMIT ?",
+                f"SELECT {columns} FROM {source} CROSS JOIN run ON run.id = log_line.run "
+                f"WHERE {' AND '.join(conditions) or 'true'} ORDER BY {newest_first} LIMIT ?",
                 (*values, limit),
             ).fetchall()
         return [LogHit(LogLine(*row[:5]), row[5], row[6]) for row in rows]
@@ -346,27 +405,38 @@ class RunBook:
 
     # ---- underneath
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, read_only: bool) -> None:
         if self._one("PRAGMA page_count") == 0:
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        else:
+            self._refuse_others()
+        if read_only:
+            self._db.execute("PRAGMA query_only = ON")
+            return
         self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.execute("PRAGMA synchronous = EXTRA")
         if self._version() == len(_MIGRATIONS):
             return
-        self._db.execute("BEGIN IMMEDIATE")
+        with self.transaction():
+            version = self._version()
+            for migration in _MIGRATIONS[version:]:
+                for statement in _statements(migration):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id = {APPLICATION}")
+            self._db.execute(f"PRAGMA user_version = {max(version, len(_MIGRATIONS))}")
+
+    def _refuse_others(self) -> None:
+        if self._one("PRAGMA application_id") != APPLICATION:
+            raise SetupFailed(
+                f"{self._file} is a database, but not a run book; move it away and rhdesk starts "
+                "a new one"
+            )
         version = self._version()
         if version > len(_MIGRATIONS):
-            self._db.execute("ROLLBACK")
             raise SetupFailed(
                 f"{self._file} was written by a newer rhdesk (schema {version}, this one knows "
                 f"{len(_MIGRATIONS)}); upgrade this one"
             )
-        for migration in _MIGRATIONS[version:]:
-            for statement in _statements(migration):
-                self._db.execute(statement)
-        self._db.execute(f"PRAGMA application_id = {APPLICATION}")
-        self._db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
-        self._db.execute("COMMIT")
 
     def _version(self) -> int:
         return int(self._one("PRAGMA user_version") or 0)
@@ -395,6 +465,38 @@ class RunBook:
             self._db.execute("UPDATE run SET lines = ? WHERE id = ?", (reached, key))
         return int(reached - count)
 
+    def _index(self, *, after: int) -> None:
+        """Make the lines behind row *after* searchable."""
+        self._db.execute(
+            "INSERT INTO log_word (rowid, text) SELECT id, text FROM log_line WHERE id > ?",
+            (after,),
+        )
+
+    def _delete(self, run_id: str) -> int:
+        return self._db.execute(
+            f"DELETE FROM run WHERE run_id = ? AND status IN {_ENDED}", (run_id,)
+        ).rowcount
+
+    def _merge_index(self) -> None:
+        """Drop from the index what it only marked as gone, in steps others can write between."""
+        pages = -_MERGE_PAGES  # the first step says that everything is to become one
+        while True:
+            before = self._db.total_changes
+            with self.transaction():
+                self._db.execute(
+                    "INSERT INTO log_word (log_word, rank) VALUES ('merge', ?)", (pages,)
+                )
+            if self._db.total_changes - before < 2:
+                return
+            pages = _MERGE_PAGES
+
+    def _give_back(self) -> None:
+        """Shorten the file by its free pages."""
+        if not self._db.in_transaction:
+            with self._understood():
+                # `execute` would stop after the first page: each is a step without a row.
+                self._db.executescript("PRAGMA incremental_vacuum")
+
     def _one(self, sql: str, *values: Any) -> Any:
         with self._understood():
             row = self._db.execute(sql, values).fetchone()
@@ -411,7 +513,7 @@ class RunBook:
         """Lists show the last digits of an id, where it differs: those are accepted too."""
         if len(text) < 6 or not text.isalnum():
             return []
-        return self._rows("WHERE run_id LIKE ? ORDER BY id DESC LIMIT 5", f"%{text}")
+        return self._rows(f"WHERE run_id LIKE ? {_NEWEST_FIRST} LIMIT 5", f"%{text}")
 
     def _next(
         self, run_id: str, condition: str, values: list[Any], after: int, backwards: bool
@@ -430,8 +532,16 @@ class RunBook:
         """SQLite's errors end here."""
         try:
             yield
+        except (
+            sqlite3.IntegrityError,
+            sqlite3.DataError,
+            sqlite3.InterfaceError,
+            UnicodeEncodeError,
+            OverflowError,
+        ) as exc:
+            raise BadInput(f"{self._file} cannot hold this: {exc}") from exc
         except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorname.startswith("SQLITE_BUSY"):
+            if getattr(exc, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
                 raise StoreBusy(
                     f"{self._file} is locked by another rhdesk for {_BUSY_S:g} s"
                 ) from exc
@@ -446,6 +556,20 @@ class RunBook:
                 raise
             reason = exc.strerror or errno.errorcode.get(exc.errno or 0, "")
             raise StoreUnwritable(f"{self._file} cannot be written: {reason}") from exc
+
+
+def _holding(text: str) -> tuple[str, str]:
+    """A condition that a line holds *text*, whatever its case, and the value it asks for."""
+    if text.isascii() and "\0" not in text and len(text) <= _LIKE_CHARACTERS:
+        pattern = re.sub(r"([%_\\])", r"\\\1", text)
+        return "log_line.text LIKE ? ESCAPE '\\'", f"%{pattern}%"
+    return "holds(log_line.text, ?)", text.casefold()
+
+
+def _holds(text: str, folded: str) -> bool:
+    """LIKE for every alphabet; *folded* is one needle a line."""
+    line = text.casefold()
+    return all(needle in line for needle in folded.split("\n"))
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -473,7 +597,7 @@ def _row(run: Run) -> tuple[Any, ...]:
         run.cluster,
         run.env,
         run.status,
-        run.submitted_at.isoformat(),
+        _iso(run.submitted_at),
         _iso(run.started_at),
         _iso(run.ended_at),
         run.code_tree,
@@ -501,7 +625,7 @@ def _run(row: tuple[Any, ...]) -> Run:
         cluster=row[3],
         env=row[4],
         status=RunStatus(row[5]),
-        submitted_at=datetime.fromisoformat(row[6]).astimezone(UTC),
+        submitted_at=datetime.fromisoformat(row[6]),
         started_at=datetime.fromisoformat(row[7]) if row[7] else None,
         ended_at=datetime.fromisoformat(row[8]) if row[8] else None,
         code_tree=row[9],
@@ -517,4 +641,5 @@ def _run(row: tuple[Any, ...]) -> Run:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    """UTC, so that the order of the texts is the order of the times."""
+    return at.astimezone(UTC).isoformat() if at else None
