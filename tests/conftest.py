@@ -67,7 +67,9 @@ class Place:
             check=False,
         )
         if check and done.returncode:
-            raise AssertionError(f"{args} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"{args} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def start(self, *args: str) -> subprocess.Popen[str]:
