@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -32,7 +33,7 @@ from rhdesk_tui.messages import (
     ShowRun,
     TypedCommand,
 )  # fmt: skip
-from rhdesk_tui.page import Page
+from rhdesk_tui.page import Page, Work
 from rhdesk_tui.said import Said
 from rhdesk_tui.screens.explorer import Explorer
 from rhdesk_tui.spellings import Spelling, cli
@@ -86,13 +87,15 @@ class DeskApp(App[None]):
             text = text[:400] + "… (M shows all)"
         super().notify(text, title=title, severity=severity, timeout=timeout, markup=False)
 
-    def begin(self, work: Coroutine[Any, Any, None], group: str) -> None:
+    def begin(self, work: Work, group: str) -> None:
         """Start work that no screen owns."""
-        self.run_worker(self._guarded(work), group=group, exit_on_error=False)
+        _: Worker[None] = self.run_worker(
+            partial(self._guarded, work), group=group, exit_on_error=False
+        )
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except RhdeskError as exc:
             self.notify(str(exc), severity="error")
 
@@ -261,7 +264,7 @@ class DeskApp(App[None]):
         job = Job(title, spelled)
         self.workplace.jobs.append(job)
         self.push_screen(JobScreen(self.workplace, job))
-        self.begin(self._run_job(job, start), "job")
+        self.begin(partial(self._run_job, job, start), "job")
 
     async def _run_job(self, job: Job, start: Callable[[], AsyncGenerator[Step]]) -> None:
         from rhdesk_tui.screens.job import JobScreen
@@ -282,7 +285,7 @@ class DeskApp(App[None]):
     def execute(self, command: str) -> None:
         if not command:
             raise BadInput("say the shell command behind exec")
-        self.begin(self._execute(command), "exec")
+        self.begin(partial(self._execute, command), "exec")
 
     async def _execute(self, command: str) -> None:
         run = await self.desk.exec([command])
@@ -296,7 +299,7 @@ class DeskApp(App[None]):
             value = json.loads(text)
         except ValueError:
             value = text
-        self.begin(self._put(words[0], value), "put")
+        self.begin(partial(self._put, words[0], value), "put")
 
     async def _put(self, key: str, value: Any) -> None:
         await self.desk.put(key, value)

@@ -64,11 +64,12 @@ class Card:
         return self.add(Content.styled(clean_block(text[:_LONGEST]), STYLES[tone]))
 
     def add(self, content: Content) -> Card:
-        self._facts.append(Fact("", content))
+        """Any content; text in it that was not cleaned loses its looks, not its harmlessness."""
+        self._facts.append(Fact("", _harmless(content)))
         return self
 
     def row(self, content: Content) -> Card:
-        self._facts.append(Fact("", content, is_row=True))
+        self._facts.append(Fact("", _harmless(content), is_row=True))
         return self
 
     def fold(self, width: int) -> Content:
@@ -90,6 +91,11 @@ class Card:
         return Content("\n").join(lines)
 
 
+def _harmless(content: Content) -> Content:
+    cleaned = clean_block(content.plain)
+    return content if cleaned == content.plain else Content(cleaned)
+
+
 def record_card(
     record: Record, versions: Sequence[Version], runs: Sequence[Run], now: datetime
 ) -> Card:
@@ -107,8 +113,8 @@ def record_card(
         card.heading(f"Versions ({len(versions)})")
         for version in versions[:5]:
             said = version.summary or ("deleted" if version.deleted else "saved")
-            said = f"{version.version[:8]}  {age(version.saved_at, now):>4}  {clean(said)}"
-            card.row(Content(said))
+            said = f"{version.version[:8]}  {age(version.saved_at, now):>4}  {said}"
+            card.row(Content(clean(said)))
     told = {"name", "resource_type", "doc"}
     card.heading("Config")
     for key in sorted(record.config.keys() - told):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -102,8 +103,8 @@ def run_line(app: DeskApp, text: str) -> None:
         return
     verb = find(words[0].lower())
     if verb is None:
-        near = [v.word for v in VERBS if v.word.startswith(words[0][:1].lower())]
-        hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
+        near = get_close_matches(words[0].lower(), [v.word for v in VERBS], n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise BadInput(f"no command is called {words[0]!r}{hint} (? lists them)")
     rest = words[1:]
     if verb.word == "exec":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from textual import events
@@ -22,6 +23,9 @@ from rhdesk_tui.wording import Saying
 from rhdesk_tui.workplace import Workplace
 
 SMALLEST = (60, 16)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Started only when its turn comes: a coroutine that is never awaited would be a leak."""
 
 
 class Page(Screen[None]):
@@ -71,17 +75,15 @@ class Page(Screen[None]):
         bar.path = self.path()
         bar.truth = self.truth()
 
-    def begin(
-        self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
-    ) -> Worker[None]:
+    def begin(self, work: Work, group: str, *, exclusive: bool = True) -> Worker[None]:
         """Start work that ends with the screen; what goes wrong in it ends up in the banner."""
         return self.run_worker(
-            self._guarded(work), group=group, exclusive=exclusive, exit_on_error=False
+            partial(self._guarded, work), group=group, exclusive=exclusive, exit_on_error=False
         )
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except RhdeskError as exc:
             self.complain(str(exc))
 

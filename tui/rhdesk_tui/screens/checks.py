@@ -7,14 +7,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
 
-from rhdesk.foreign import clean
+from rhdesk_tui.cards import Card
 from rhdesk_tui.messages import OfferCopies
 from rhdesk_tui.page import Page
 from rhdesk_tui.spellings import Spelling, cli
-from rhdesk_tui.wording import STYLES
+from rhdesk_tui.widgets.card_view import CardView
+from rhdesk_tui.wording import Saying
 from rhdesk_tui.workplace import Workplace
 
 
@@ -31,33 +30,29 @@ class ChecksScreen(Page):
 
     def compose_body(self) -> ComposeResult:
         with VerticalScroll(id="checks", classes="pane"):
-            yield Static("◐ looking…", id="found")
+            yield CardView()
 
     def path(self) -> tuple[str, ...]:
         return ("Doctor", self._cluster)
 
     def on_mount(self) -> None:
         self.query_one("#checks").focus()
+        self.query_one("#checks").border_title = "looking…"
         self.action_again()
 
     def action_again(self) -> None:
-        self.begin(self._check(), "check")
+        self.begin(self._check, "check")
 
     async def _check(self) -> None:
         checks = await self.desk.doctor(self._cluster)
-        lines: list[Content] = []
+        card = Card()
         for check in checks:
-            sign, tone = ("✓ ok    ", "good") if check.ok else ("✖ wrong ", "bad")
-            lines.append(
-                Content.assemble(
-                    (sign, STYLES["good" if tone == "good" else "bad"]),
-                    (f"{clean(check.what):<24} ", "bold"), clean(check.evidence),
-                )
-            )  # fmt: skip
+            said = Saying("✓ ok", "good") if check.ok else Saying("✖ wrong", "bad")
+            card.state(check.what, said).line(check.evidence)
             if check.remedy:
-                remedy = (f"{'':8}{clean(check.remedy)}", STYLES["accent"])
-                lines.append(Content.assemble(remedy))
-        self.query_one("#found", Static).update(Content("\n").join(lines))
+                card.line(f"→ {check.remedy}", "accent")
+            card.line("")
+        self.query_one(CardView).show(card)
         wrong = sum(not check.ok for check in checks)
         pane = self.query_one("#checks")
         pane.border_title = f"{len(checks)} checks, {wrong} wrong"

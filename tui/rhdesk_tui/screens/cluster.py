@@ -54,12 +54,12 @@ class ClusterScreen(Page):
         self.query_one("#about").border_title = Content(clean(self.cluster.name))
         self.query_one("#inside").border_title = "Inside"
         self.query_one("#about").focus()
-        self.begin(self._look(), "look")
+        self.begin(self._look, "look")
         self.set_interval(_EVERY_S, self._look_again)
 
     def _look_again(self) -> None:
         if self.is_current:
-            self.begin(self._look(), "look")
+            self.begin(self._look, "look")
 
     async def _look(self) -> None:
         name = self.cluster.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from textual import on
@@ -88,7 +89,9 @@ class Explorer(Page):
         yield CommandBar(id="bar")
 
     def path(self) -> tuple[str, ...]:
-        key = self.listing.key
+        key, item = self.listing.key, self.item
+        if isinstance(item, Run):
+            key = f"{item.function} {item.run_id[:8]}"
         return (self.shelf.title, key) if key else (self.shelf.title,)
 
     @property
@@ -110,7 +113,7 @@ class Explorer(Page):
 
     async def on_mount(self) -> None:
         self.listing.focus()
-        self.begin(self._first_look(), "load")
+        self.begin(self._first_look, "first")
         self.set_interval(_EVERY_S, self._keep_fresh)
 
     # ---- loading
@@ -122,7 +125,7 @@ class Explorer(Page):
         self.refresh_bar()
         for word, shelf in self.shelves.items():
             if word != self.word:
-                await self._guarded(self._count(shelf))
+                await self._guarded(partial(self._count, shelf))
         self._draw_rail()
 
     async def _count(self, shelf: Shelf) -> None:
@@ -131,7 +134,7 @@ class Explorer(Page):
 
     def _keep_fresh(self) -> None:
         if self.is_current and self.is_mounted:
-            self.begin(self._refresh_live(), "fresh")
+            self.begin(self._refresh_live, "fresh")
 
     async def _refresh_live(self) -> None:
         self.workplace.clusters = await self.desk.clusters()
@@ -148,7 +151,7 @@ class Explorer(Page):
             await shelf.fetch(visible.start + shift, max(visible.stop, visible.start + 1) + shift)
             if self._filters[word] and shift:
                 shelf.forget_scan()
-                self.begin(shelf.scan(self._draw_list), "scan")
+                self.begin(partial(shelf.scan, self._draw_list), "scan")
         if word == self.word:
             self._draw_list(shift)
         if word == "resources" or word == "functions":
@@ -157,7 +160,7 @@ class Explorer(Page):
             self.workplace.names = sorted(known | {record.name for record in records})
 
     def _fetch_runs(self, start: int, stop: int) -> None:
-        self.begin(self._bring_runs(start, stop), "page")
+        self.begin(partial(self._bring_runs, start, stop), "page")
 
     async def _bring_runs(self, start: int, stop: int) -> None:
         shelf = self.shelves["runs"]
@@ -234,7 +237,7 @@ class Explorer(Page):
         if rows is not None and len(rows):
             at = f"{count(self.listing.cursor + 1)} of {count(len(rows))}"
             self.query_one("#list-pane").border_subtitle = Content(at)
-        self.begin(self._describe(), "card")
+        self.begin(self._describe, "card")
 
     async def _describe(self) -> None:
         """Fill the inspector; first with what is here, then with what has to be asked for."""
@@ -242,7 +245,7 @@ class Explorer(Page):
         item, key = self.item, self.listing.key
         card = self.query_one(CardView)
         pane = self.query_one("#inspector")
-        title = key or ""
+        title = self.path()[-1] if key else ""
         pane.border_title = Content(clean(title[:200]))
         charts.watch_node(item.name if isinstance(item, Cluster)
                           and item.state is ClusterState.UP else None)  # fmt: skip
@@ -292,7 +295,7 @@ class Explorer(Page):
             self.listing.select(was)
         self._highlighted(ResourceList.Highlighted(self.listing.key))
         self.listing.focus()
-        self.begin(self._load(), "load")
+        self.begin(self._load, "load")
 
     def action_filter(self) -> None:
         bar = self.query_one(CommandBar)
@@ -334,7 +337,7 @@ class Explorer(Page):
         shelf = self.shelf
         if isinstance(shelf, RunShelf):
             if self.shown and not shelf.is_scanned:
-                self.begin(shelf.scan(self._draw_list), "scan", exclusive=True)
+                self.begin(partial(shelf.scan, self._draw_list), "scan", exclusive=True)
             elif not self.shown:
                 shelf.forget_scan()
 
@@ -402,7 +405,7 @@ class Explorer(Page):
             self.post_message(ShowInvoke(item.function))
 
     def action_logs(self) -> None:
-        self.begin(self._show_last_run(), "logs")
+        self.begin(self._show_last_run, "logs")
 
     async def _show_last_run(self) -> None:
         item = self.item
@@ -444,7 +447,7 @@ class Explorer(Page):
 
     def action_pin(self) -> None:
         if isinstance(self.item, Run):
-            self.begin(self._pin(self.item), "pin")
+            self.begin(partial(self._pin, self.item), "pin")
 
     async def _pin(self, run: Run) -> None:
         run = await self.desk.pin(run.run_id, pinned=not run.pinned)
@@ -454,7 +457,7 @@ class Explorer(Page):
         await self._describe()
 
     def action_reload(self) -> None:
-        self.begin(self._first_look(), "load")
+        self.begin(self._first_look, "first")
 
     def action_delete(self) -> None:
         item = self.item
@@ -464,7 +467,7 @@ class Explorer(Page):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.begin(self._delete(item), "delete")
+                self.begin(partial(self._delete, item), "delete")
 
         self.owner.push_screen(question, answered)
 

@@ -56,7 +56,7 @@ class HistoryScreen(Page):
 
     def on_mount(self) -> None:
         self.query_one(ResourceList).focus()
-        self.begin(self._read(), "read")
+        self.begin(self._read, "read")
 
     async def _read(self) -> None:
         self._versions = await self.desk.history(self._resource, limit=1000)

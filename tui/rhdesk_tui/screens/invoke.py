@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -61,7 +62,7 @@ class InvokeScreen(Page):
     def on_mount(self) -> None:
         title = Content(clean(f"Invoke {self.target}"))
         self.query_one("#form-pane").border_title = title
-        self.begin(self._read(), "read")
+        self.begin(self._read, "read")
 
     # ---- filling the form
 
@@ -73,7 +74,7 @@ class InvokeScreen(Page):
             await where.mount(Label("method", classes="label"), chooser, before=0)
             self.method = methods[0]
         await self._show_method(self.method)
-        await self._guarded(self._read_places())
+        await self._guarded(self._read_places)
 
     async def _show_method(self, method: str) -> None:
         self.method = method
@@ -101,7 +102,7 @@ class InvokeScreen(Page):
     @on(Select.Changed, "#method")
     def _method_chosen(self, event: Select.Changed) -> None:
         if isinstance(event.value, str) and event.value != self.method:
-            self.begin(self._show_method(event.value), "read")
+            self.begin(partial(self._show_method, event.value), "read")
 
     @on(Field.Edited)
     @on(Select.Changed, "#on")
@@ -184,7 +185,7 @@ class InvokeScreen(Page):
             self.complain(str(exc), warning=True)
             return
         self._submitting = True
-        self.begin(self._submit(args, named, timeout_s), "submit")
+        self.begin(partial(self._submit, args, named, timeout_s), "submit")
 
     async def _submit(
         self, args: list[Any], named: dict[str, Any], timeout_s: float | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -98,7 +99,7 @@ class RunScreen(Page):
 
     async def on_mount(self) -> None:
         self.log_view.focus()
-        self.begin(self._watch(), "watch")
+        self.begin(self._watch, "watch")
         self.set_interval(0.5, self._tick)
 
     async def _lines(self, start: int, stop: int) -> list[LogLine]:
@@ -175,7 +176,7 @@ class RunScreen(Page):
             self._marks.popleft()
         self.refresh_bar()
         if run.status is RunStatus.SUBMITTED:
-            self.begin(self._look_again(), "status")
+            self.begin(self._look_again, "status")
 
     async def _look_again(self) -> None:
         if self.record is not None and not self.record.status.is_finished:
@@ -277,14 +278,14 @@ class RunScreen(Page):
         if event.sign == "/":
             self.log_view.needle = text
             if text:
-                self.begin(self._find(backwards=False, here=True), "find")
+                self.begin(partial(self._find, backwards=False, here=True), "find")
         elif event.sign == "@" or (event.sign == ":" and text.isdecimal()):
             if text.isdecimal() and self.log_view.total:
-                self.begin(self.log_view.go_to(int(text) - 1), "find")
+                self.begin(partial(self.log_view.go_to, int(text) - 1), "find")
             elif text:
                 self.notify(f"{text!r} is not a line number", severity="warning", markup=False)
         elif event.sign == "save to" and text:
-            self.begin(self._save(Path(text).expanduser()), "save", exclusive=False)
+            self.begin(partial(self._save, Path(text).expanduser()), "save", exclusive=False)
         elif event.sign == ":" and text:
             self.post_message(TypedCommand(text))
 
@@ -294,7 +295,7 @@ class RunScreen(Page):
         if not self.log_view.needle:
             self.action_find()
         else:
-            self.begin(self._find(backwards=bool(backwards)), "find")
+            self.begin(partial(self._find, backwards=bool(backwards)), "find")
 
     async def _find(self, *, backwards: bool, here: bool = False) -> None:
         log = self.log_view
@@ -316,7 +317,7 @@ class RunScreen(Page):
         await log.go_to(found)
 
     def action_error(self, backwards: int) -> None:
-        self.begin(self._find_error(backwards=bool(backwards)), "find")
+        self.begin(partial(self._find_error, backwards=bool(backwards)), "find")
 
     async def _find_error(self, *, backwards: bool) -> None:
         log = self.log_view
@@ -346,9 +347,9 @@ class RunScreen(Page):
 
     def action_copy(self) -> None:
         if self.log_view.mark is not None:
-            self.begin(self._copy_lines(), "copy")
+            self.begin(self._copy_lines, "copy")
         else:
-            self.begin(self._offer(), "copy")
+            self.begin(self._offer, "copy")
 
     async def _offer(self) -> None:
         log = self.log_view
@@ -408,7 +409,7 @@ class RunScreen(Page):
 
     def _cancel_if(self, yes: bool | None) -> None:
         if yes:
-            self.begin(self._cancel(), "cancel")
+            self.begin(self._cancel, "cancel")
 
     async def _cancel(self) -> None:
         await self.desk.cancel(self.run_id)
@@ -429,7 +430,7 @@ class RunScreen(Page):
             self.post_message(ShowInvoke(self.record.function))
 
     def action_reload(self) -> None:
-        self.begin(self._watch(), "watch")
+        self.begin(self._watch, "watch")
 
     def action_back(self) -> None:
         log = self.log_view

@@ -46,7 +46,7 @@ class SearchScreen(Page):
 
     def on_mount(self) -> None:
         self.query_one(ResourceList).focus()
-        self.begin(self._search(), "search")
+        self.begin(self._search, "search")
 
     async def _search(self) -> None:
         self._hits = await self.desk.search(self._text, limit=_MOST)

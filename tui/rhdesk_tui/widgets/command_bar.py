@@ -27,7 +27,8 @@ class _Completions(Suggester):
         self._complete = complete
 
     async def get_suggestion(self, value: str) -> str | None:
-        return next(iter(self._complete(value)), None) if value else None
+        found = self._complete(value) if value else ()
+        return next((line for line in found if line.startswith(value)), None)
 
 
 class CommandBar(Horizontal):

@@ -28,9 +28,9 @@ class KeyHints(Widget):
             return Content("")
         app = cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType]
         shown: list[tuple[str, str]] = []
-        for active in sorted(
-            self.screen.active_bindings.values(), key=lambda a: a.node is not self.screen
-        ):
+        found = list(self.screen.active_bindings.values())
+        in_line = [active for active in found if (active.binding.id or "").startswith("bar.")]
+        for active in in_line or sorted(found, key=lambda a: a.node is not self.screen):
             binding = active.binding
             if not binding.show or not active.enabled or binding.action == "help":
                 continue

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
+from textual.worker import Worker
 
 from rhdesk.errors import RhdeskError
 from rhdesk.foreign import clean
@@ -52,8 +54,11 @@ class LoadCharts(Horizontal):
 
     def _poll(self) -> None:
         if self._cluster is not None and self.is_on_screen and self.screen.is_current:
-            self.run_worker(
-                self._sample(self._cluster), group="load", exclusive=True, exit_on_error=False
+            _: Worker[None] = self.run_worker(
+                partial(self._sample, self._cluster),
+                group="load",
+                exclusive=True,
+                exit_on_error=False,
             )
 
     async def _sample(self, cluster: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar, Final, Literal
 
 from rich.cells import cell_len, chop_cells
@@ -15,7 +16,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.worker import WorkerCancelled, WorkerFailed
+from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from rhdesk.errors import RhdeskError
 from rhdesk.models import LogLine
@@ -249,10 +250,9 @@ class LogView(ScrollView, can_focus=True):
             hidden = len(text) - room + line.cut
             return text[:room], f" … +{hidden:,}" if hidden > 200 else "…"
         pieces = self._pieces(line, room)
-        if row < _MOST_ROWS - 1 or len(pieces) <= _MOST_ROWS:
-            more = f" … +{line.cut:,}" if line.cut and row == len(pieces) - 1 else ""
-            return pieces[row], more
-        hidden = sum(map(len, pieces[row + 1 :])) + line.cut
+        hidden = len(line.text) - sum(map(len, pieces[: row + 1])) + line.cut
+        if not hidden or row < self._rows_of(line.seq) - 1:
+            return pieces[row], ""
         return pieces[row], f" … +{hidden:,} characters, y copies them"
 
     def _pieces(self, line: ShownLine, room: int) -> list[str]:
@@ -374,8 +374,8 @@ class LogView(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if not self._settling:
-            if new_value < old_value:
-                self._leave_end(-1)
+            if new_value < old_value and new_value < self.max_scroll_y:
+                self._leave_end(-1)  # and not: the screen has grown, so that more lines fit
             self._fetch_sight()
 
     def on_resize(self) -> None:
@@ -421,7 +421,9 @@ class LogView(ScrollView, can_focus=True):
     def _fetch_sight(self) -> None:
         start, stop = self._top, self._top + self._height
         if not self.window.has(start, stop):
-            self.run_worker(self._load_sight(), group="sight", exclusive=True, exit_on_error=False)
+            _: Worker[None] = self.run_worker(
+                self._load_sight, group="sight", exclusive=True, exit_on_error=False
+            )
 
     async def _load_sight(self) -> None:
         await self.window.load(self._top, self._top + self._height)
@@ -431,7 +433,9 @@ class LogView(ScrollView, can_focus=True):
         """Bring lines in before the view moves to them, so that it never flickers."""
         if self.window.has(start, stop):
             return
-        worker = self.run_worker(self.window.load(start, stop), group="move", exit_on_error=False)
+        worker: Worker[None] = self.run_worker(
+            partial(self.window.load, start, stop), group="move", exit_on_error=False
+        )
         try:
             await worker.wait()
         except (WorkerFailed, WorkerCancelled) as exc:

@@ -27,7 +27,8 @@ class TopBar(Widget):
     def render(self) -> Content:
         room = self.size.width
         right: list[Saying] = []
-        for saying in self.truth:
+        for foreign in self.truth:
+            saying = Saying(clean(foreign.text), foreign.tone)
             if cell_len("  ".join(s.text for s in [*right, saying])) <= max(room // 2, room - 34):
                 right.append(saying)
         wide = cell_len("  ".join(s.text for s in right))
