@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -10,17 +11,23 @@ import click
 
 from rhdesk.cli import output
 from rhdesk.cli.envs import wanted
-from rhdesk.cli.running import answer, as_json, at_desk, on_cluster, show_steps
+from rhdesk.cli.running import (
+    answer,
+    as_json,
+    at_desk,
+    on_cluster,
+    show_steps,
+    watching,
+    with_method,
+)
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput
 from rhdesk.models import EnvSpec, Run
 
-_INTERRUPTED = 130
 
-
-@click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("target")
-@click.argument("arguments", nargs=-1)
+@click.command()
+@click.argument("target", metavar="TARGET[.METHOD]")
+@click.argument("arguments", metavar="[VALUE]... [KEY=VALUE]...", nargs=-1)
 @click.option("--env", default="", help="Name, requirements.txt, or packages: numpy,pandas==2.2.")
 @on_cluster
 @click.option("--method", default="", help="Of a module.")
@@ -39,21 +46,26 @@ def call(
     save_as: str | None,
     as_json: bool,
 ) -> None:
-    """Call TARGET, a saved name or app.py:train, with values and key=value."""
+    """Call TARGET, a saved name or app.py:train, and follow what it prints.
+
+    A value is read as the parameter's annotation says: alpha=0.3, sizes=[1,2]. What begins with
+    a dash goes behind a bare `--`.
+    """
     named, placed = split_arguments(arguments)
 
-    async def work(desk: AsyncDesk) -> None:
+    async def work(desk: AsyncDesk, looks_at: Callable[[Run], None]) -> None:
         env_name = await _env(desk, wanted(env), on, as_json)
-        called = target
+        called, chosen = await with_method(desk, target, method)
         if save_as:
-            await desk.save_target(target, save_as, env=env_name)
+            await desk.save_target(called, save_as, env=env_name)
             called = save_as
         run = await desk.submit(
-            called, named, args=placed, method=method, on=on, env=env_name, timeout_s=timeout
+            called, named, args=placed, method=chosen, on=on, env=env_name, timeout_s=timeout
         )
+        looks_at(run)
         await _see_through(desk, run, no_follow=no_follow, as_json=as_json)
 
-    _interruptible(work)
+    watching(work)
 
 
 @click.command()
@@ -63,22 +75,28 @@ def call(
 @click.option("--no-follow", is_flag=True, help="Print the run's id and leave it running.")
 @as_json
 def run(command: tuple[str, ...], env: str, on: str, no_follow: bool, as_json: bool) -> None:
-    """Run COMMAND in a shell on a cluster: rhdesk run -- nvidia-smi."""
+    """Run COMMAND in a shell on a cluster: rhdesk run -- nvidia-smi -L.
+
+    Ends with the command's own exit code. One argument is a line for the shell: "ls | wc -l".
+    """
     line = command[0] if len(command) == 1 else shlex.join(command)
 
-    async def work(desk: AsyncDesk) -> None:
+    async def work(desk: AsyncDesk, looks_at: Callable[[Run], None]) -> None:
         started = await desk.exec([line], on=on, env=env)
+        looks_at(started)
         if no_follow:
             _started(started, as_json)
             return
         await _follow(desk, started, as_json)
-        (code, out, err), *_ = await desk.result(started.run_id)
+        ((ended, out, err),) = await desk.result(started.run_id)
+        # As a shell tells it: 128 and the number of the signal that ended the command.
+        code = ended if ended >= 0 else 128 - ended
         if as_json:
             result = {"exit_code": code, "stdout": out, "stderr": err}
             output.print_end({"run": await desk.run(started.run_id), "result": result})
         raise click.exceptions.Exit(code)
 
-    _interruptible(work)
+    watching(work)
 
 
 @click.command()
@@ -101,7 +119,7 @@ def cancel(run_id: str, force: bool, as_json: bool) -> None:
 
 
 def split_arguments(given: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-    """``key=value`` by name, the rest by position; ``--`` is not needed.
+    """``key=value`` by name, the rest by position.
 
     Raises:
         BadInput: A value by position follows one by name, or a name is given twice.
@@ -155,25 +173,3 @@ def _started(run: Run, as_json: bool) -> None:
     else:
         click.echo(run.run_id)
         output.note(f"follow it: rhdesk logs {run.run_id[-10:]}")
-
-
-def _interruptible(work: Any) -> None:
-    """Ctrl-C stops looking, not the run."""
-    last: list[str] = []
-
-    async def remembered(desk: AsyncDesk) -> None:
-        try:
-            await work(desk)
-        finally:
-            newest = await desk.runs(limit=1)
-            last.extend(run.run_id for run in newest if not run.status.is_finished)
-
-    try:
-        at_desk(remembered)
-    except KeyboardInterrupt:
-        if last:
-            output.note(
-                f"\nthe run goes on; follow it: rhdesk logs {last[0][-10:]}, "
-                f"stop it: rhdesk cancel {last[0][-10:]}"
-            )
-        raise click.exceptions.Exit(_INTERRUPTED) from None

@@ -7,7 +7,7 @@ import click
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json, at_desk, show_steps
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import Check, Cluster
+from rhdesk.models import Check, Cluster, NodeStats
 
 _name = click.argument("cluster", default="here")
 
@@ -75,16 +75,16 @@ def status(cluster: str, as_json: bool) -> None:
 def stats(cluster: str, as_json: bool) -> None:
     """CPU and memory of each node of CLUSTER."""
 
-    async def work(desk: AsyncDesk) -> list[object]:
+    async def work(desk: AsyncDesk) -> list[NodeStats]:
         import asyncio  # deferred: a share of the CPU needs two samples
 
         await desk.stats(cluster)
         await asyncio.sleep(0.3)
-        return list(await desk.stats(cluster))
+        return await desk.stats(cluster)
 
     samples = at_desk(work)
     rows = [
-        (s.node, f"{s.cpu_percent:.0f} %", _gb(s.memory_used_bytes), _gb(s.memory_total_bytes))  # type: ignore[attr-defined]
+        (s.node, f"{s.cpu_percent:.0f} %", _gb(s.memory_used_bytes), _gb(s.memory_total_bytes))
         for s in samples
     ]
     head = ("NODE", "CPU", "MEMORY", "OF")

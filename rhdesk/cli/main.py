@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -71,9 +72,11 @@ def cli(ctx: click.Context) -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     typed = list(sys.argv[1:] if args is None else args)
+    _accept_every_character()
     # The text of a RhdeskError may quote what others wrote; it was cleaned where it came in.
     try:
         code = cli.main(typed, prog_name="rhdesk", standalone_mode=False) or 0
+        sys.stdout.flush()
     except click.exceptions.Exit as exc:
         code = exc.exit_code
     except click.ClickException as exc:
@@ -81,14 +84,12 @@ def main(args: Sequence[str] | None = None) -> None:
     except RhdeskError as exc:
         code = _failed(exc, typed)
     except (KeyboardInterrupt, click.Abort):
-        code = _INTERRUPTED
+        code = _interrupted(typed)
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as exc:
-        if os.environ.get("RHDESK_DEBUG"):
-            raise
+    except Exception as exc:  # noqa: BLE001 - the outermost edge; written down in full
         code = _crashed(exc, typed)
     sys.exit(int(code))
 
@@ -105,37 +106,79 @@ def _open_terminal_desk() -> None:
     terminal_desk()
 
 
+def _accept_every_character() -> None:
+    """A terminal that cannot show a character gets its number, and the command goes on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _asks_for_json(typed: Sequence[str]) -> bool:
+    """Whether the answer is to be JSON; what follows ``--`` is somebody else's."""
+    end = typed.index("--") if "--" in typed else len(typed)
+    return "--json" in typed[:end]
+
+
 def _usage(error: click.ClickException, typed: Sequence[str]) -> int:
-    if "--json" in typed:
+    hint = ""
+    if isinstance(error, click.NoSuchOption) and typed[0] in {"call", "run"}:
+        hint = "What is not meant for rhdesk goes behind a bare `--`."
+    if _asks_for_json(typed):
         from rhdesk.cli.output import print_fault
 
-        print_fault("usage", error.format_message(), _USAGE, {})
+        print_fault("usage", f"{error.format_message()} {hint}".rstrip(), _USAGE, {})
     else:
         error.show()
+        if hint:
+            click.echo(hint, err=True)
     return _USAGE
 
 
 def _failed(error: RhdeskError, typed: Sequence[str]) -> int:
     from rhdesk.cli.output import print_error
 
-    print_error(error, as_json="--json" in typed)
+    print_error(error, as_json=_asks_for_json(typed))
     return error.exit_code
 
 
+def _interrupted(typed: Sequence[str]) -> int:
+    if _asks_for_json(typed):
+        from rhdesk.cli.output import print_fault
+
+        print_fault("interrupted", "stopped by Ctrl-C", _INTERRUPTED, {})
+    return _INTERRUPTED
+
+
 def _crashed(error: Exception, typed: Sequence[str]) -> int:
-    import tempfile  # deferred: nothing on the way of a command that works
-    import traceback
+    import traceback  # deferred: nothing on the way of a command that works
 
     from rhdesk.cli.output import print_fault
 
     text = "".join(traceback.format_exception(error))
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="rhdesk-crash-", suffix=".txt", delete=False
-    ) as file:
-        file.write(f"rhdesk {' '.join(typed)}\n{text}")
-    message = f"this is a fault of rhdesk: {type(error).__name__}: {error} (details: {file.name})"
-    if "--json" in typed:
-        print_fault("crash", message, _CRASHED, {"details": file.name})
+    file = _write_crash(f"rhdesk {' '.join(typed)}\n{text}")
+    message = f"this is a fault of rhdesk: {type(error).__name__}: {error} (details: {file})"
+    if os.environ.get("RHDESK_DEBUG"):
+        sys.stderr.write(text)
+    if _asks_for_json(typed):
+        print_fault("crash", message, _CRASHED, {"details": file})
     else:
         sys.stderr.write(f"rhdesk: {message}\n")
     return _CRASHED
+
+
+def _write_crash(text: str) -> str:
+    """Where *text* was written: beside the record, or in the temporary folder without one."""
+    import tempfile  # deferred as above
+
+    from rhdesk.config import Settings
+
+    try:
+        folder = Settings.load().data_dir / "crashes"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RhdeskError):
+        folder = None
+    with tempfile.NamedTemporaryFile(
+        "w", dir=folder, prefix="crash-", suffix=".txt", encoding="utf-8", delete=False
+    ) as file:
+        file.write(text)
+    return file.name

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rhdesk.cli import output
-from rhdesk.cli.running import answer, as_json, at_desk
+from rhdesk.cli.running import answer, as_json, at_desk, with_method
 from rhdesk.desk import AsyncDesk
 from rhdesk.models import Record
 
@@ -29,25 +29,29 @@ def ls(folder: str, resource_type: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME[.METHOD]")
 @click.option("--curl", is_flag=True, help="The line that calls it over HTTP.")
 @click.option("--method", default="", help="Of a module.")
 @as_json
 def show(name: str, curl: bool, method: str, as_json: bool) -> None:
     """What is saved under NAME, or what app.py:train takes."""
-    if curl:
-        line = at_desk(lambda desk: desk.curl(name, method=method))
-        answer({"curl": line}, as_json, lambda: click.echo(line))
-        return
+
+    async def as_curl(desk: AsyncDesk) -> str:
+        target, chosen = await with_method(desk, name, method)
+        return await desk.curl(target, method=chosen)
 
     async def work(desk: AsyncDesk) -> dict[str, Any]:
-        is_saved = ":" not in name
-        record = await desk.load(name) if is_saved else None
+        target, chosen = await with_method(desk, name, method)
+        record = await desk.load(target) if ":" not in target else None
         if record is not None and record.resource_type not in {"function", "module"}:
             return {"record": record, "signature": None, "methods": []}
-        signature = await desk.signature(name, method=method)
-        return {"record": record, "signature": signature, "methods": await desk.methods(name)}
+        signature = await desk.signature(target, method=chosen)
+        return {"record": record, "signature": signature, "methods": await desk.methods(target)}
 
+    if curl:
+        line = at_desk(as_curl)
+        answer({"curl": line}, as_json, lambda: click.echo(line))
+        return
     found = at_desk(work)
     answer(found, as_json, lambda: _show(name, found))
 
@@ -103,11 +107,11 @@ def _show(name: str, found: dict[str, Any]) -> None:
     record: Record | None = found["record"]
     signature = found["signature"]
     if signature is not None:
-        click.echo(f"{name}{signature.text}")
+        output.print_text(f"{name}{signature.text}")
         if signature.doc:
-            click.echo("\n".join(f"    {line}" for line in signature.doc.splitlines()))
+            output.print_text("\n".join(f"    {line}" for line in signature.doc.splitlines()))
         if found["methods"] != ["call"]:
-            click.echo(f"methods: {', '.join(found['methods'])}")
+            output.print_text(f"methods: {', '.join(found['methods'])}")
     if record is not None:
         saved = output.ago(record.saved_at)
         click.echo(f"{record.resource_type}, version {record.version[:10]}, saved {saved}")

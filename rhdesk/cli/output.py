@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from rhdesk.errors import RhdeskError, RunFailed, SetupFailed
+from rhdesk.foreign import clean, clean_block
 from rhdesk.models import LogLine, Run, RunStatus, Step, StepState
 
 _COLOURS: Final = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
@@ -63,20 +64,28 @@ def print_line(line: LogLine) -> None:
 
 
 def print_value(value: Any) -> None:
-    """A result: text as it is, the rest as JSON a person can read."""
+    """A result: text as it is, the rest as JSON a person can read.
+
+    A program made it, perhaps somebody else's: a terminal gets it without what it would obey.
+    """
     if isinstance(value, str):
-        _write(value)
+        print_text(value)
     elif isinstance(value, dict) and set(value) == {"type", "repr"}:
-        _write(str(value["repr"]))
+        print_text(str(value["repr"]))
     else:
         encoded = msgspec.json.encode(value)
         text = msgspec.json.format(encoded).decode() if len(encoded) > 100 else encoded.decode()
-        _write(text)
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Text of others, safe to show."""
+    _write(clean_block(text))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns, each as wide as it needs; the last is cut to the terminal."""
-    table = [[str(cell) for cell in row] for row in rows]
+    table = [[clean(str(cell)) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(head, *table, strict=True)]
     room = _width()
     _write(paint(_columns(head, widths, room), "dim"))

@@ -11,7 +11,8 @@ import click
 
 from rhdesk.cli import output
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import Step
+from rhdesk.errors import BadInput, NotFound
+from rhdesk.models import Run, Step
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +29,36 @@ def at_desk(work: Callable[[AsyncDesk], Awaitable[T]]) -> T:
             return await work(desk)
 
     return asyncio.run(go())
+
+
+def watching(work: Callable[[AsyncDesk, Callable[[Run], None]], Awaitable[None]]) -> None:
+    """Do *work*, which says which run it looks at: Ctrl-C stops looking, not the run."""
+    seen: list[Run] = []
+    try:
+        at_desk(lambda desk: work(desk, seen.append))
+    except KeyboardInterrupt:
+        if seen and not seen[-1].status.is_finished:
+            short = seen[-1].run_id[-10:]
+            output.note(
+                f"\nthe run goes on; follow it: rhdesk logs {short}, "
+                f"stop it: rhdesk cancel {short}"
+            )
+        raise
+
+
+async def with_method(desk: AsyncDesk, target: str, method: str) -> tuple[str, str]:
+    """What *target* names, and the method it may end with: ``~/counter.inc``, ``app.py:C.inc``.
+
+    A dot may belong to the name itself; then what it names is no module with that method.
+    """
+    owner, dot, last = target.rpartition(".")
+    if method or not dot or not last.isidentifier():
+        return target, method
+    try:
+        methods = await desk.methods(owner)
+    except (NotFound, BadInput):
+        return target, method
+    return (owner, last) if last in methods else (target, method)
 
 
 def answer(data: Any, as_json: bool, show: Callable[[], object]) -> None:

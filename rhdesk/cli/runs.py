@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
 
 import click
 
 from rhdesk.cli import output
-from rhdesk.cli.running import answer, as_json, at_desk
+from rhdesk.cli.running import answer, as_json, at_desk, watching
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import LogLine
+from rhdesk.models import LogHit, LogLine, Run
 
 _HEAD = ("RUN", "STATUS", "FUNCTION", "ON", "ENV", "WHEN", "TOOK", "LINES", "RESULT")
 
@@ -53,8 +54,9 @@ def logs(
             else:
                 output.print_line(line)
 
-    async def work(desk: AsyncDesk) -> None:
+    async def work(desk: AsyncDesk, looks_at: Callable[[Run], None]) -> None:
         run = await desk.run(run_id)
+        looks_at(run)
         if follow and not run.status.is_finished:
             async with aclosing(desk.follow(run.run_id, after=after)) as lines:
                 async for line in lines:
@@ -68,7 +70,7 @@ def logs(
         if as_json:
             output.print_end(await desk.run(run.run_id))
 
-    at_desk(work)
+    watching(work)
 
 
 @click.command()
@@ -79,12 +81,12 @@ def logs(
 def search(text: str, run_id: str, limit: int, as_json: bool) -> None:
     """Lines that hold the words of TEXT, of any run."""
 
-    async def work(desk: AsyncDesk) -> list[object]:
+    async def work(desk: AsyncDesk) -> list[LogHit]:
         full = (await desk.run(run_id)).run_id if run_id else ""
-        return list(await desk.search(text, run_id=full, limit=limit))
+        return await desk.search(text, run_id=full, limit=limit)
 
     hits = at_desk(work)
-    rows = [(h.line.run_id[-10:], h.line.seq, h.function, h.line.text) for h in hits]  # type: ignore[attr-defined]
+    rows = [(h.line.run_id[-10:], h.line.seq, h.function, h.line.text) for h in hits]
     head = ("RUN", "LINE", "FUNCTION", "TEXT")
     answer(hits, as_json, lambda: output.print_table(head, rows))
 
