@@ -79,6 +79,9 @@ class Desk:
     def down(self, cluster: str = "here") -> Iterator[Step]:
         return self.iterate(partial(self.asynchronous.down, cluster))
 
+    def mend(self, cluster: str = "here") -> None:
+        self.portal.call(self.asynchronous.mend, cluster)
+
     def cluster(self, name: str = "here") -> Cluster:
         return self.portal.call(self.asynchronous.cluster, name)
 

@@ -141,6 +141,13 @@ class AsyncDesk:
             async for step in steps:
                 yield step
 
+    async def mend(self, cluster: str = "here") -> None:
+        """Bring a cluster up again whose processes died; one that is down stays down."""
+        if self.clusters_room.why_broken(cluster):
+            async with aclosing(self.up(cluster)) as steps:
+                async for _ in steps:
+                    pass
+
     async def cluster(self, name: str = "here") -> Cluster:
         """How a cluster is doing; answers within two seconds, whatever the network does."""
         return await self.clusters_room.look(name)
@@ -235,6 +242,7 @@ class AsyncDesk:
         Only what the servlet lacks travels. Sending twice costs nothing.
         """
         digest = bundle.digest(name)
+        await self.mend(on)
         client = await self.clusters_room.client(on)
         address = await client.address(env)
         known = self._sent.setdefault((client.line.cluster_id, address), set())

@@ -106,9 +106,13 @@ class Here:
             return ""
         if started.head is None:
             return "it was never fully started"
-        for name, process in started.core.items():
-            if not processes.is_alive(process):
-                return f"Ray's {name} (pid {process.pid}) died"
+        dead = [
+            f"{name} (pid {process.pid})"
+            for name, process in started.core.items()
+            if not processes.is_alive(process)
+        ]
+        if dead:
+            return f"Ray's {' and '.join(dead)} died"
         if not processes.is_alive(started.head):
             return f"its Ray head (pid {started.head.pid}) died"
         return ""

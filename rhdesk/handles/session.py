@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from rhdesk.blocking import Desk
 from rhdesk.clusters.warm_call import WarmCaller
 from rhdesk.config import Settings
-from rhdesk.models import ClusterState, EnvSpec, Step, StepState
+from rhdesk.models import EnvSpec, Step, StepState
 
 HERE = "here"
 
@@ -48,8 +48,7 @@ class Session:
         if road is not None:
             return road
         with self._lock:
-            if cluster == HERE and self.desk.cluster(HERE).state is ClusterState.BROKEN:
-                self.show(self.desk.up(HERE))
+            self.desk.mend(cluster)
             asynchronous = self.desk.asynchronous
             client = self.desk.portal.call(asynchronous.clusters_room.client, cluster)
             address = self.desk.portal.call(client.address, env)

@@ -469,6 +469,7 @@ def _call(
 
 
 def _end_of_a_dead_run(runs: Runs, run: Run, why: str) -> None:
+    run.has_lines = run.has_lines or run.spool.exists()  # the worker could not say so any more
     if run.why_cancelled:
         failed = Failed(kind=RunCancelled.code, message="cancelled")
         runs.finish(run, "cancelled", failed)
