@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any, Final, Literal
 
+from rhdesk.foreign import clean
 from rhdesk.models import Parameter
 
 Shape = Literal["switch", "choice", "int", "float", "text", "json", "list", "object"]
@@ -113,8 +114,8 @@ def written(parameter: Parameter) -> str:
     if parameter.required or parameter.default is None:
         return ""
     if isinstance(parameter.default, str):
-        return parameter.default
-    return json.dumps(parameter.default, ensure_ascii=False, default=repr)
+        return clean(parameter.default)
+    return clean(json.dumps(parameter.default, ensure_ascii=False, default=repr))
 
 
 def _json(text: str) -> Any:

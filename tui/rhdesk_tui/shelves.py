@@ -188,7 +188,7 @@ class ModuleShelf(ResourceShelf):
     lesson = Lesson(
         "No module is saved in this repository yet. A module is a class that lives on a cluster.",
         ":", "call app.py:Model",
-        "rhdesk call app.py:Model --method predict x=1",
+        "rhdesk call app.py:Model.predict x=1",
         'rh.module(Model).to("here").save("~/model")',
     )  # fmt: skip
 
@@ -257,7 +257,7 @@ class EnvShelf(ListShelf[Env]):
     lesson = Lesson(
         "No environment is up.",
         "u", "bring the cluster up",
-        "rhdesk env add train --req scikit-learn",
+        "rhdesk env make train scikit-learn",
         'rh.env(reqs=["scikit-learn"], name="train").to("here")',
     )  # fmt: skip
 

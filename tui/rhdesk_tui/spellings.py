@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rhdesk.models import Record, Run
+from rhdesk.models import Env, Record, Run
 
 
 class Spelling(NamedTuple):
@@ -71,7 +71,7 @@ def of_run(run: Run) -> list[Spelling]:
     return [
         Spelling("run id", run.run_id),
         Spelling("as CLI", cli("logs", run.run_id)),
-        Spelling("as Python", f"rh.run({run.run_id!r}).result()"),
+        Spelling("as Python", f"rh.Desk().result({run.run_id!r})"),
     ]
 
 
@@ -86,7 +86,7 @@ def of_cluster(name: str) -> list[Spelling]:
 def of_env(name: str, packages: Sequence[str]) -> list[Spelling]:
     return [
         Spelling("name", name),
-        Spelling("as CLI", cli("env", "show", name)),
+        Spelling("as CLI", cli("env", "make", name, *packages)),
         Spelling("as Python", f"rh.env(name={name!r}, reqs={list(packages)!r})"),
         Spelling("packages", "\n".join(packages)),
     ]
@@ -98,6 +98,22 @@ def of_object(key: str, cluster: str) -> list[Spelling]:
         Spelling("as CLI", cli("get", key, "--on", cluster)),
         Spelling("as Python", f"rh.cluster({cluster!r}).get({key!r})"),
     ]
+
+
+def delete_record_cli(record: Record) -> str:
+    return cli("delete", record.name)
+
+
+def remove_run_cli(run: Run) -> str:
+    return cli("rm", run.run_id)
+
+
+def drop_env_cli(env: Env) -> str:
+    return cli("env", "drop", env.name, "--on", env.cluster)
+
+
+def delete_key_cli(key: str, cluster: str) -> str:
+    return cli("rmkey", key, "--on", cluster)
 
 
 def _value(value: Any) -> str:

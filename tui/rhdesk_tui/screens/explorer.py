@@ -31,7 +31,14 @@ from rhdesk_tui.page import Page
 from rhdesk_tui.screens.cluster import down_question
 from rhdesk_tui.screens.confirm import Confirm
 from rhdesk_tui.shelves import SHELVES, Item, ResourceShelf, RunShelf, Shelf
-from rhdesk_tui.spellings import Spelling, cli
+from rhdesk_tui.spellings import (
+    Spelling,
+    cli,
+    delete_key_cli,
+    delete_record_cli,
+    drop_env_cli,
+    remove_run_cli,
+)  # fmt: skip
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.command_bar import CommandBar
 from rhdesk_tui.widgets.kind_rail import KindEntry, KindRail
@@ -498,25 +505,25 @@ def _deletion(item: Record | Run | Env | str) -> Confirm:
             f"Delete {item.name}?",
             f"The name goes from this repository. Its {item.resource_type} is not stopped, its "
             "runs stay in the record, and earlier versions stay in git.",
-            cli("rm", item.name), "Delete",
+            delete_record_cli(item), "Delete",
         )  # fmt: skip
     if isinstance(item, Run):
         return Confirm(
             f"Remove run {item.run_id[:8]} of {item.function}?",
             f"Its record, its result and {many(item.lines, 'log line')} are removed from this "
             "machine. There is no way back.",
-            cli("runs", "rm", item.run_id), "Remove",
+            remove_run_cli(item), "Remove",
         )  # fmt: skip
     if isinstance(item, Env):
         return Confirm(
             f"Drop env {item.name} on {item.cluster}?",
             "Its servlet ends, with the runs in it and the state its modules keep. The packages "
             "stay cached, so that it is quick to make again.",
-            cli("env", "rm", item.name, "--on", item.cluster), "Drop",
+            drop_env_cli(item), "Drop",
         )  # fmt: skip
     cluster, _, key = item.partition("/")
     return Confirm(
         f"Delete {key} on {cluster}?",
         "The value is gone from the cluster's object store. There is no way back.",
-        cli("rm-keys", key, "--on", cluster), "Delete",
+        delete_key_cli(key, cluster), "Delete",
     )  # fmt: skip
