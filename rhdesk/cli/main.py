@@ -47,6 +47,14 @@ class _Lazy(click.Group):
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise click.UsageError(f"{exc.message}{hint}", ctx) from None
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Here, because click would end the process with 1.
+            _stop_writing()
+            raise click.exceptions.Exit(0) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         headings = dict.fromkeys(verb.heading for verb in VERBS.values())
         for heading in headings:
@@ -86,8 +94,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         code = _interrupted(typed)
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not complain while it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _stop_writing()
         code = 0
     except Exception as exc:  # noqa: BLE001 - the outermost edge; written down in full
         code = _crashed(exc, typed)
@@ -104,6 +111,11 @@ def _open_terminal_desk() -> None:
             'the terminal desk needs Textual: pip install "rhdesk[tui]"; the commands work without'
         ) from exc
     terminal_desk()
+
+
+def _stop_writing() -> None:
+    """Whoever read the output has seen enough; Python must not complain while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _accept_every_character() -> None:
