@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from rhdesk.errors import NotFound
+from rhdesk.errors import NotFound, StoreUnwritable
 from rhdesk.models import Signature
 from rhdesk.wire.messages import Definition, pack
 
@@ -58,6 +58,17 @@ class CodeShelf:
         self._folder = folder
 
     def keep(self, blobs: Mapping[str, bytes]) -> None:
+        """Keep files by their SHA-256.
+
+        Raises:
+            StoreUnwritable: One could not be written.
+        """
+        try:
+            self._keep(blobs)
+        except OSError as exc:
+            raise StoreUnwritable(f"{self._folder} cannot be written: {exc.strerror}") from exc
+
+    def _keep(self, blobs: Mapping[str, bytes]) -> None:
         for digest, data in blobs.items():
             file = self._file(digest)
             if file.exists():

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from rhdesk.errors import RunCancelled, RunFailed, RunLost, RunTimedOut
+from rhdesk.errors import (
+    RhdeskError,
+    RunCancelled,
+    RunFailed,
+    RunLost,
+    RunTimedOut,
+    error_classes,
+)
 from rhdesk.models import Failure, Run, RunStatus
+from rhdesk.wire.messages import Fault, error_of
 
 _BY_KIND = {cls.code: cls for cls in (RunCancelled, RunTimedOut, RunLost)}
 
@@ -21,7 +29,11 @@ def raise_failure(run: Run) -> None:
     raise failure_error(failure, run.run_id)
 
 
-def failure_error(failure: Failure, run_id: str) -> RunFailed:
+def failure_error(failure: Failure, run_id: str) -> RhdeskError:
+    """The error a failure deserves: one of ours by its code, else `RunFailed`."""
+    known = error_classes().get(failure.kind)
+    if known is not None and not issubclass(known, RunFailed):
+        return error_of(Fault(code=failure.kind, message=failure.message))
     cls = _BY_KIND.get(failure.kind, RunFailed)
     message = failure.message
     if cls is RunFailed:

@@ -286,9 +286,10 @@ def _pull(items: AsyncIterator[Any], wait: Callable[[Any], Any]) -> Iterator[Any
 def _failed(error: BaseException) -> Failed:
     if isinstance(error, _Cancelled):
         return Failed(kind=RunCancelled.code, message="the run was cancelled")
-    kind = f"{type(error).__module__}.{type(error).__qualname__}"
     if isinstance(error, RhdeskError):
-        kind = error.code
+        # Ours: it says all there is to say, and no frame of the user's led to it.
+        return Failed(kind=error.code, message=str(error))
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
     try:
         message = str(error)
     except Exception as exc:  # noqa: BLE001 -- __str__ is the user's code

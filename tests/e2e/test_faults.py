@@ -1,4 +1,4 @@
-"""Processes killed in the middle of a call: the truth is told, nothing printed is lost, nothing runs twice.
+"""Processes killed in a call: the truth is told, no printed line is lost, nothing runs twice.
 
 The function prints a number and then writes it to a file of its own; whatever is in the file was
 printed before, so it must be in the store, once.
