@@ -239,6 +239,9 @@ class RunBook:
         removed = self.remove(
             self._ids(f"SELECT run_id FROM run WHERE {may_go} AND ended_at < ?", old)
         )
+        if removed:
+            self._merge_index()  # what is only marked as gone still counts
+        by_age = removed
         while self.size_bytes() > keep_bytes:
             oldest = self._ids(
                 f"SELECT run_id FROM run WHERE {may_go} ORDER BY submitted_at, id LIMIT 100"
@@ -250,9 +253,9 @@ class RunBook:
                     if self.size_bytes() <= keep_bytes:
                         break
                     removed += self._delete(run_id)
-        if removed:
+        if removed > by_age:
             self._merge_index()
-            self._give_back()
+        self._give_back()
         return removed
 
     # ---- reading
@@ -363,7 +366,7 @@ class RunBook:
                 conditions.append(condition)
                 values.append(value)
         if more := terms[_TERMS:]:
-            conditions.append("holds(text, ?)")
+            conditions.append("holds(log_line.text, ?)")
             values.append("\n".join(more).casefold())
         source = "log_line"
         if words:

@@ -37,15 +37,14 @@ def level_of(text: str) -> str:
     head = text[:_LOOKED_AT]
     if _RAISED.match(head):
         return "error"
-    match = _HINT.search(head)
-    if match is None or match.lastgroup is None:
-        return ""
-    if match.lastgroup == "letter":
-        return _LETTERS[match["letter"].upper()] if match["letter"].isupper() else ""
-    word = match.group()
-    if word.islower() and not _is_marked(head, match.start(), match.end()):
-        return ""
-    return match.lastgroup
+    for match in _HINT.finditer(head):
+        word, level = match.group(), match.lastgroup or ""
+        if level == "letter":
+            if word[0].isupper():
+                return _LETTERS[word[0]]
+        elif not word.islower() or _is_marked(head, match.start(), match.end()):
+            return level
+    return ""
 
 
 def _is_marked(text: str, start: int, end: int) -> bool:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rhdesk.foreign import clean
 from rhdesk.models import Run
 from rhdesk.runs.results import TEXT, shorten
 from rhdesk.wire.payload import Payload, size
 
 _HASHED_BYTES: Final = 4 * 1024 * 1024
 """Arguments above this are not hashed: the call must not wait for it."""
-_origin: Final = {"pid": os.getpid(), "program": os.path.basename(sys.argv[0] or "python")}
+_origin: Final = {"pid": os.getpid(), "program": clean(os.path.basename(sys.argv[0] or "python"))}
 
 
 def new_run_id() -> str:
