@@ -44,12 +44,17 @@ _BATCH: Final = 64
 class Desk:
     """A desk that blocks. Use it as a context manager, or close it.
 
+    Args:
+        inside_a_loop: Allow it where an event loop runs, which then waits with everybody else: a
+            notebook runs one, and its user means to wait.
+
     Raises:
         RuntimeError: Opened inside a running event loop; use `AsyncDesk` there.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        _refuse_inside_a_loop()
+    def __init__(self, settings: Settings | None = None, *, inside_a_loop: bool = False) -> None:
+        if not inside_a_loop:
+            _refuse_inside_a_loop()
         with ExitStack() as stack:
             self.portal: BlockingPortal = stack.enter_context(start_blocking_portal(name="rhdesk"))
             self.asynchronous: AsyncDesk = stack.enter_context(

@@ -21,7 +21,7 @@ from rhdesk.cli.running import (
     with_method,
 )
 from rhdesk.desk import AsyncDesk
-from rhdesk.errors import BadInput
+from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import EnvSpec, Run
 
 
@@ -59,9 +59,16 @@ def call(
         if save_as:
             await desk.save_target(called, save_as, env=env_name)
             called = save_as
-        run = await desk.submit(
-            called, named, args=placed, method=chosen, on=on, env=env_name, timeout_s=timeout
-        )
+        try:
+            run = await desk.submit(
+                called, named, args=placed, method=chosen, on=on, env=env_name, timeout_s=timeout
+            )
+        except NotFound as exc:
+            if exc.kind == "module instance":
+                output.note(
+                    f"{called} is made before its methods can be called: rhdesk call {called}"
+                )
+            raise
         looks_at(run)
         await _see_through(desk, run, no_follow=no_follow, as_json=as_json)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import click
 
@@ -13,6 +14,8 @@ from rhdesk.desk import AsyncDesk
 from rhdesk.models import LogHit, LogLine, Run
 
 _HEAD = ("RUN", "STATUS", "FUNCTION", "ON", "ENV", "WHEN", "TOOK", "LINES", "RESULT")
+_CATCH_UP_S = 2.0
+"""How long a list may ask clusters what became of runs it would show as unfinished."""
 
 
 @click.command()
@@ -24,11 +27,22 @@ _HEAD = ("RUN", "STATUS", "FUNCTION", "ON", "ENV", "WHEN", "TOOK", "LINES", "RES
 @as_json
 def runs(function: str, status: str, cluster: str, limit: int, offset: int, as_json: bool) -> None:
     """Runs, newest first; also those of clusters that are gone."""
-    found = at_desk(
-        lambda desk: desk.runs(
-            limit=limit, offset=offset, function=function, status=status, cluster=cluster
-        )
-    )
+
+    async def work(desk: AsyncDesk) -> list[Run]:
+        async def ask() -> list[Run]:
+            return await desk.runs(
+                limit=limit, offset=offset, function=function, status=status, cluster=cluster
+            )
+
+        found = await ask()
+        if all(run.status.is_finished for run in found):
+            return found
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                await desk.catch_up()
+        return await ask()
+
+    found = at_desk(work)
     answer(found, as_json, lambda: output.print_table(_HEAD, map(output.run_row, found)))
 
 

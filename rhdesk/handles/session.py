@@ -28,7 +28,7 @@ class Road:
 
 class Session:
     def __init__(self, settings: Settings | None = None) -> None:
-        self.desk = Desk(settings)
+        self.desk = Desk(settings, inside_a_loop=True)
         self._roads: dict[tuple[str, str], Road] = {}
         self._lock = threading.Lock()
 

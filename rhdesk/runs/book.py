@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -98,9 +99,14 @@ _COLUMNS: Final = (
 )
 _NEWEST_FIRST: Final = "ORDER BY submitted_at DESC, id DESC"
 _ENDED: Final = "('succeeded', 'failed', 'cancelled', 'lost')"
+_MAY_GO: Final = f"NOT pinned AND status IN {_ENDED}"
+"""What retention may remove."""
+_RUN_BYTES: Final = 500
+"""What a run without lines takes, about."""
 _GRAVE: Final = ("warning", "error", "critical")
 """The levels that `log_level` indexes, as it spells them."""
 _CACHE_KIB: Final = 16_384
+_STEP_BYTES: Final = 1024 * 1024
 _MERGE_PAGES: Final = 1_000
 _LIKE_CHARACTERS: Final = 20_000
 """SQLite refuses longer patterns."""
@@ -235,26 +241,13 @@ class RunBook:
     def retain(self, now: datetime, *, keep_days: float, keep_bytes: int) -> int:
         """Remove the oldest ended runs that are not pinned: those too old, then those too many."""
         old = _iso(now - timedelta(days=keep_days))
-        may_go = f"NOT pinned AND status IN {_ENDED}"
-        removed = self.remove(
-            self._ids(f"SELECT run_id FROM run WHERE {may_go} AND ended_at < ?", old)
-        )
-        if removed:
-            self._merge_index()  # what is only marked as gone still counts
-        by_age = removed
-        while self.size_bytes() > keep_bytes:
-            oldest = self._ids(
-                f"SELECT run_id FROM run WHERE {may_go} ORDER BY submitted_at, id LIMIT 100"
-            )
+        too_old = f"SELECT run_id FROM run WHERE {_MAY_GO} AND ended_at < ?"
+        removed = self._remove_in_steps(self._ids(too_old, old))
+        while (excess := self.size_bytes() - keep_bytes) > 0:
+            oldest = self._oldest(excess)
             if not oldest:
                 break
-            with self.transaction():
-                for run_id in oldest:
-                    if self.size_bytes() <= keep_bytes:
-                        break
-                    removed += self._delete(run_id)
-        if removed > by_age:
-            self._merge_index()
+            removed += self._remove_in_steps(oldest, down_to=keep_bytes)
         self._give_back()
         return removed
 
@@ -479,6 +472,36 @@ class RunBook:
         return self._db.execute(
             f"DELETE FROM run WHERE run_id = ? AND status IN {_ENDED}", (run_id,)
         ).rowcount
+
+    def _remove_in_steps(self, run_ids: Sequence[str], *, down_to: int = 0) -> int:
+        """Remove one after the other until the book is down to a size.
+
+        In short transactions: others write between, and a disk that is nearly full has room for
+        the journal of each.
+        """
+        removed = 0
+        waiting = deque(run_ids)
+        while waiting and (size := self.size_bytes()) > down_to:
+            with self.transaction():
+                while waiting and self.size_bytes() > max(down_to, size - _STEP_BYTES):
+                    removed += self._delete(waiting.popleft())
+        if removed:
+            self._merge_index()
+        return removed
+
+    def _oldest(self, size_bytes: int) -> list[str]:
+        """The oldest runs that may go, about as many as take so much room."""
+        per_line = self.size_bytes() / (self._one("SELECT sum(lines) FROM run") or 1)
+        found = list[str]()
+        with self._understood():
+            for run_id, lines in self._db.execute(
+                f"SELECT run_id, lines FROM run WHERE {_MAY_GO} ORDER BY submitted_at, id"
+            ):
+                if size_bytes <= 0:
+                    break
+                found.append(run_id)
+                size_bytes -= _RUN_BYTES + int(lines * per_line)
+        return found
 
     def _merge_index(self) -> None:
         """Drop from the index what it only marked as gone, in steps others can write between."""

@@ -124,7 +124,9 @@ class RawOutput:
     def skip(self) -> None:
         """Forget what is there: it belongs to nobody."""
         for stream, file in self._files.items():
-            self._at[stream] = _size(file)
+            if _size(file):
+                os.truncate(file, 0)  # writers append, so they go on at the start
+            self._at[stream] = 0
             self._cutters[stream] = LineCutter()
             self._decoders[stream] = _decoder()
 

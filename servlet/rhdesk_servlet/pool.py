@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -319,6 +320,7 @@ class Pool:
         jobs, worker.jobs = worker.jobs, {}
         for job in jobs.values():
             job.listener.died(why)
+        shutil.rmtree(self._folder / "workers" / worker.worker_id, ignore_errors=True)
         self._pump()
 
     def _end(self, worker: Worker, why: str) -> None:

@@ -28,6 +28,9 @@ _ABANDONED_S: Final = 60.0
 _POLL_S: Final = 0.02
 _BATCH: Final = 512
 """Items handed out together at most."""
+_CLEAN_S: Final = 600.0
+_KEEP_SPOOLS_S: Final = 7 * 86400.0
+"""Desks fetch lines while a run lasts, or when they come back; after a week nobody will."""
 _KEEP_ITEMS: Final = 256
 """Items of a generator kept behind its reader."""
 _CHUNK_S: Final = 0.02
@@ -242,9 +245,13 @@ class Runs:
         return run.seen()
 
     async def tend(self) -> None:
-        """Move raw output while runs last; end generators nobody reads. Runs until cancelled."""
+        """Move raw output while runs last; end generators nobody reads; remove old spools."""
+        cleaned_at = 0.0
         while True:
             await asyncio.sleep(_POLL_S)
+            if time.monotonic() - cleaned_at > _CLEAN_S:
+                cleaned_at = time.monotonic()
+                await asyncio.to_thread(_remove_old, self._spools, time.time() - _KEEP_SPOOLS_S)
             for run in list(self._active):
                 run.take_raw()
                 idle_s = time.monotonic() - run.left_at
@@ -524,6 +531,12 @@ def _read_journal(file: Path) -> dict[str, str]:
             case _:
                 continue
     return found
+
+
+def _remove_old(folder: Path, before: float) -> None:
+    for file in folder.iterdir():
+        if file.stat().st_mtime < before:
+            file.unlink(missing_ok=True)
 
 
 def _ticks_now() -> int:
