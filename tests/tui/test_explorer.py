@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from textual import events
 
 from rhdesk.errors import ConnectionFailed
 from rhdesk.models import Cluster, ClusterState, Record
@@ -327,3 +328,13 @@ async def test_light_and_dark_draw_the_same_words(opened: Opened) -> None:
         await settle(pilot)
         assert text_of(pilot) == dark
         assert pilot.app.theme == "rhdesk-light"
+
+
+async def test_keys_typed_ahead_of_the_command_line_are_typed_into_it(opened: Opened) -> None:
+    async with opened() as pilot:
+        for key in ["colon", *"logs", "space", *"0000000f"]:
+            pilot.app.post_message(events.Key(key, {"colon": ":", "space": " "}.get(key, key)))
+        pilot.app.post_message(events.Key("enter", "\r"))
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await settle(pilot)
+        assert "0000000f" in text_of(pilot).splitlines()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
@@ -68,6 +69,11 @@ class DeskApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         return Explorer(self.workplace)
+
+    def on_ready(self) -> None:
+        """What is loaded by now stays: the collector need not walk through it on every key."""
+        gc.collect()
+        gc.freeze()
 
     # ---- saying
 

@@ -58,8 +58,10 @@ class Explorer(Page):
         Binding("h", "history", "History", id="explorer.history"),
         Binding("u", "up", "Up", id="explorer.up"),
         Binding("D", "down", "Down", id="explorer.down"),
-        Binding("slash", "filter", "Filter", id="explorer.filter", key_display="/"),
-        Binding("colon", "command", "Command", id="explorer.command", key_display=":"),
+        Binding("slash", "filter", "Filter", id="explorer.filter", key_display="/", priority=True),
+        Binding(
+            "colon", "command", "Command", id="explorer.command", key_display=":", priority=True
+        ),
         Binding("y", "copy", "Copy", id="explorer.copy"),
         Binding("ctrl+d", "delete", "Delete", id="explorer.delete"),
         Binding("p", "pin", "Pin", id="explorer.pin"),
@@ -390,6 +392,8 @@ class Explorer(Page):
                 return item is not None and not isinstance(item, Cluster)
             case "copy":
                 return item is not None
+            case "filter" | "command":
+                return self.is_mounted and not self.query_one(CommandBar).is_open
             case _:
                 return True
 

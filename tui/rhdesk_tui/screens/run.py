@@ -42,13 +42,13 @@ _CLIPBOARD: Final = 74_994
 class RunScreen(Page):
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "find", "Find", id="run.find", key_display="/"),
+        Binding("slash", "find", "Find", id="run.find", key_display="/", priority=True),
         Binding("n", "again(0)", "Next hit", id="run.next", show=False),
         Binding("N", "again(1)", "Hit before", id="run.previous", show=False),
         Binding("e", "error(0)", "Error", id="run.next_error"),
         Binding("E", "error(1)", "Error before", id="run.previous_error", show=False),
-        Binding("at", "jump", "Line", id="run.jump", key_display="@"),
-        Binding("colon", "command", "Line or command", id="run.command", key_display=":",
+        Binding("at", "jump", "Line", id="run.jump", key_display="@", priority=True),
+        Binding("colon", "command", "Line or command", id="run.command", key_display=":", priority=True,
                 show=False),
         Binding("y", "copy", "Copy", id="run.copy"),
         Binding("ctrl+s,S", "save", "Save", id="run.save", key_display="S"),
@@ -392,6 +392,8 @@ class RunScreen(Page):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "cancel":
             return self.record is not None and not self.record.status.is_finished
+        if action in {"find", "jump", "command"}:
+            return self.is_mounted and not self.query_one(CommandBar).is_open
         return True
 
     def action_cancel(self) -> None:

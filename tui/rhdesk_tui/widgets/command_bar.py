@@ -100,7 +100,7 @@ class CommandBar(Horizontal):
             line.value = text
         line.cursor_position = len(text)
         self.display = True
-        line.focus()
+        self.screen.set_focus(line)  # now: `focus()` waits, and the next key may be here already
 
     def note(self, text: str) -> None:
         self.query_one("#command-note", Label).update(Content(clean(text)))
