@@ -24,6 +24,7 @@ from rhdesk.errors import BadInput, NotFound, RhdeskError
 from rhdesk.models import (
     Check,
     Cluster,
+    ClusterState,
     Env,
     EnvSpec,
     LogHit,
@@ -134,9 +135,13 @@ class AsyncDesk:
                 yield step
 
     async def down(self, cluster: str = "here") -> AsyncGenerator[Step]:
-        """End exactly what `up` started. Lines and results that are not here yet come home first."""
-        if (await self.cluster(cluster)).state == "up":
+        """End exactly what `up` started.
+
+        Lines and results that are not here yet come home first; what still runs is cancelled.
+        """
+        if (await self.cluster(cluster)).state is ClusterState.UP:
             await self.catch_up()
+            await self.runs_room.cancel_all(cluster)
         async with aclosing(self.clusters_room.down(cluster)) as steps:
             async for step in steps:
                 yield step

@@ -12,6 +12,7 @@ import click
 from rhdesk.cli import output
 from rhdesk.cli.envs import wanted
 from rhdesk.cli.running import (
+    TypedName,
     answer,
     as_json,
     at_desk,
@@ -26,14 +27,20 @@ from rhdesk.models import EnvSpec, Run
 
 
 @click.command()
-@click.argument("target", metavar="TARGET[.METHOD]")
+@click.argument("target", metavar="TARGET[.METHOD]", type=TypedName())
 @click.argument("arguments", metavar="[VALUE]... [KEY=VALUE]...", nargs=-1)
 @click.option("--env", default="", help="Name, requirements.txt, or packages: numpy,pandas==2.2.")
 @on_cluster
 @click.option("--method", default="", help="Of a module.")
 @click.option("--timeout", type=float, help="Cancel after so many seconds.")
 @click.option("--no-follow", is_flag=True, help="Print the run's id and leave it running.")
-@click.option("--save", "save_as", metavar="NAME", help="Save the function under NAME first.")
+@click.option(
+    "--save",
+    "save_as",
+    metavar="NAME",
+    type=TypedName(),
+    help="Save the function under NAME first.",
+)
 @as_json
 def call(
     target: str,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rhdesk.cli.verbs import VERBS
-from rhdesk.errors import RhdeskError, SetupFailed
+from rhdesk.errors import RhdeskError, SetupFailed, StoreUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # The text of a RhdeskError may quote what others wrote; it was cleaned where it came in.
     try:
         code = cli.main(typed, prog_name="rhdesk", standalone_mode=False) or 0
-        sys.stdout.flush()
+        _finish_writing()
     except click.exceptions.Exit as exc:
         code = exc.exit_code
     except click.ClickException as exc:
@@ -111,6 +111,16 @@ def _open_terminal_desk() -> None:
             'the terminal desk needs Textual: pip install "rhdesk[tui]"; the commands work without'
         ) from exc
     terminal_desk()
+
+
+def _finish_writing() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        _stop_writing()
+        raise StoreUnwritable(f"the output cannot be written: {exc.strerror}") from exc
 
 
 def _stop_writing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -16,6 +17,18 @@ from rhdesk.models import Run, Step
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TypedName(click.ParamType):
+    """A resource name or folder, as it was typed: the shell reads ``~/x`` as a file at home."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        home = os.path.expanduser("~").rstrip("/")
+        is_path = bool(home) and ":" not in value and f"{value}/".startswith(f"{home}/")
+        return f"~{value[len(home) :]}" if is_path else value
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 on_cluster = click.option("--on", default="here", show_default=True, help="Which cluster.")

@@ -11,16 +11,19 @@ import click
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json, at_desk, watching
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import LogHit, LogLine, Run
+from rhdesk.models import LogHit, LogLine, Run, RunStatus
 
 _HEAD = ("RUN", "STATUS", "FUNCTION", "ON", "ENV", "WHEN", "TOOK", "LINES", "RESULT")
 _CATCH_UP_S = 2.0
 """How long a list may ask clusters what became of runs it would show as unfinished."""
+_STATUS = f"Only these: {', '.join(RunStatus)}."
 
 
 @click.command()
 @click.option("--function", default="", help="Only of this function.")
-@click.option("--status", default="", help="Only these: running, failed ...")
+@click.option(
+    "--status", default="", type=click.Choice(["", *RunStatus]), metavar="STATUS", help=_STATUS
+)
 @click.option("--cluster", default="", help="Only on this cluster.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--offset", default=0, type=click.IntRange(0))

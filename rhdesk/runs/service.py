@@ -170,6 +170,12 @@ class Runs:
             await self._clusters.revive_env(run.cluster, run.env)
         return await self.wait(run_id)
 
+    async def cancel_all(self, cluster: str) -> list[Run]:
+        """Cancel every run of a cluster that has not ended."""
+        unfinished = await self._recorder.read(lambda book: book.unfinished())
+        mine = [run for run in unfinished if run.cluster == cluster]
+        return [await self.cancel(run.run_id, force=True) for run in mine]
+
     async def wait(self, run_id: str) -> Run:
         """Wait until a run has ended, storing its lines; returns it as recorded."""
         async with aclosing(self.follow(run_id)) as lines:

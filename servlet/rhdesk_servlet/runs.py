@@ -52,6 +52,8 @@ class Run:
         self.items: dict[int, memoryview] = {}
         self.next_item = 0
         self.is_generator = False
+        self.counted_bytes = 0
+        """What it held in memory when it ended."""
         self.spool = spool
         self.raw_spool = SpoolWriter(spool)
         self.has_lines = False
@@ -61,6 +63,11 @@ class Run:
         self.readers = 0
         self.left_at = time.monotonic()
         self._waiters: list[asyncio.Future[None]] = []
+
+    def held_bytes(self) -> int:
+        """What its result and items hold in memory."""
+        result = 0 if self.result is None else self.result.nbytes
+        return result + sum(item.nbytes for item in self.items.values())
 
     @property
     def is_finished(self) -> bool:
@@ -275,7 +282,8 @@ class Runs:
             run.timer.cancel()
         os.write(self._journal, b"E %s %s\n" % (run.run_id.encode(), status.encode()))
         self._active.discard(run)
-        self._result_bytes += result.nbytes if result is not None else 0
+        run.counted_bytes = run.held_bytes()
+        self._result_bytes += run.counted_bytes
         self._forget_oldest()
         run.wake()
 
@@ -331,8 +339,7 @@ class Runs:
             run = self._runs[run_id]
             if not run.is_finished or run.readers:
                 continue
-            if run.result is not None:
-                self._result_bytes -= run.result.nbytes
+            self._result_bytes -= run.counted_bytes
             self._earlier[run_id] = run.status
             del self._runs[run_id]
 
