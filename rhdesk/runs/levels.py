@@ -8,7 +8,8 @@ from typing import Final
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 _HINT: Final = re.compile(
-    r"\b(?:(?P<critical>critical|fatal|panic)|(?P<error>error|err|exception|traceback)"
+    r"\b(?=[cdefinptw])"  # their first letters: most words are passed over at a glance
+    r"(?:(?P<critical>critical|fatal|panic)|(?P<error>error|err|exception|traceback)"
     r"|(?P<warning>warning|warn)|(?P<info>info|notice)|(?P<debug>debug|trace))\b"
     r"|^(?P<letter>[CEFWID])\d{4}\b",
     re.IGNORECASE,
