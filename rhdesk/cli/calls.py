@@ -12,9 +12,9 @@ import click
 from rhdesk.cli import output
 from rhdesk.cli.envs import wanted
 from rhdesk.cli.running import (
-    TypedName,
     answer,
     as_json,
+    as_name,
     at_desk,
     on_cluster,
     show_steps,
@@ -27,7 +27,7 @@ from rhdesk.models import EnvSpec, Run
 
 
 @click.command()
-@click.argument("target", metavar="TARGET[.METHOD]", type=TypedName())
+@click.argument("target", metavar="TARGET[.METHOD]", callback=as_name)
 @click.argument("arguments", metavar="[VALUE]... [KEY=VALUE]...", nargs=-1)
 @click.option("--env", default="", help="Name, requirements.txt, or packages: numpy,pandas==2.2.")
 @on_cluster
@@ -38,7 +38,7 @@ from rhdesk.models import EnvSpec, Run
     "--save",
     "save_as",
     metavar="NAME",
-    type=TypedName(),
+    callback=as_name,
     help="Save the function under NAME first.",
 )
 @as_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -84,7 +85,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # The text of a RhdeskError may quote what others wrote; it was cleaned where it came in.
     try:
         code = cli.main(typed, prog_name="rhdesk", standalone_mode=False) or 0
-        _finish_writing()
+        sys.stdout.flush()
     except click.exceptions.Exit as exc:
         code = exc.exit_code
     except click.ClickException as exc:
@@ -96,6 +97,8 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         _stop_writing()
         code = 0
+    except OSError as exc:
+        code = _unwritten(exc, typed)
     except Exception as exc:  # noqa: BLE001 - the outermost edge; written down in full
         code = _crashed(exc, typed)
     sys.exit(int(code))
@@ -113,14 +116,12 @@ def _open_terminal_desk() -> None:
     terminal_desk()
 
 
-def _finish_writing() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        _stop_writing()
-        raise StoreUnwritable(f"the output cannot be written: {exc.strerror}") from exc
+def _unwritten(error: OSError, typed: Sequence[str]) -> int:
+    """A full disk under the output; the stores say so themselves, with the folder."""
+    if error.errno != errno.ENOSPC:
+        return _crashed(error, typed)
+    _stop_writing()
+    return _failed(StoreUnwritable(f"the output cannot be written: {error.strerror}"), ())
 
 
 def _stop_writing() -> None:

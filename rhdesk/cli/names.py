@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from rhdesk.cli import output
-from rhdesk.cli.running import TypedName, answer, as_json, at_desk, with_method
+from rhdesk.cli.running import answer, as_json, as_name, at_desk, with_method
 from rhdesk.desk import AsyncDesk
 from rhdesk.models import Record
 
 
 @click.command()
-@click.argument("folder", default="", type=TypedName())
+@click.argument("folder", default="", callback=as_name)
 @click.option("--type", "resource_type", default="", help="Only functions, modules, envs ...")
 @as_json
 def ls(folder: str, resource_type: str, as_json: bool) -> None:
@@ -29,7 +29,7 @@ def ls(folder: str, resource_type: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="NAME[.METHOD]", type=TypedName())
+@click.argument("name", metavar="NAME[.METHOD]", callback=as_name)
 @click.option("--curl", is_flag=True, help="The line that calls it over HTTP.")
 @click.option("--method", default="", help="Of a module.")
 @as_json
@@ -58,7 +58,7 @@ def show(name: str, curl: bool, method: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("target")
-@click.argument("name", type=TypedName())
+@click.argument("name", callback=as_name)
 @click.option("--env", default="", help="Name of the environment it is called in.")
 @click.option("--no-overwrite", is_flag=True, help="Fail if the name is taken.")
 @as_json
@@ -73,7 +73,7 @@ def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) ->
 
 
 @click.command()
-@click.argument("name", type=TypedName())
+@click.argument("name", callback=as_name)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @as_json
 def history(name: str, limit: int, as_json: bool) -> None:
@@ -85,8 +85,8 @@ def history(name: str, limit: int, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("old", type=TypedName())
-@click.argument("new", type=TypedName())
+@click.argument("old", callback=as_name)
+@click.argument("new", callback=as_name)
 @as_json
 def rename(old: str, new: str, as_json: bool) -> None:
     """Give OLD the name NEW; its history goes with it."""
@@ -95,7 +95,7 @@ def rename(old: str, new: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", type=TypedName())
+@click.argument("name", callback=as_name)
 @as_json
 def delete(name: str, as_json: bool) -> None:
     """Delete NAME; its versions stay in the history."""

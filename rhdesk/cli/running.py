@@ -18,20 +18,16 @@ from rhdesk.models import Run, Step
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-class TypedName(click.ParamType):
-    """A resource name or folder, as it was typed: the shell reads ``~/x`` as a file at home."""
-
-    name = "name"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        home = os.path.expanduser("~").rstrip("/")
-        is_path = bool(home) and ":" not in value and f"{value}/".startswith(f"{home}/")
-        return f"~{value[len(home) :]}" if is_path else value
-
-
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 on_cluster = click.option("--on", default="here", show_default=True, help="Which cluster.")
+
+
+def as_name(_ctx: click.Context, _param: click.Parameter, typed: str | None) -> str | None:
+    """A resource name or folder: the shell turns ``~/x`` into a file at home, this turns it back."""
+    home = os.path.expanduser("~").rstrip("/")
+    if not typed or not home or ":" in typed or not f"{typed}/".startswith(f"{home}/"):
+        return typed
+    return f"~{typed[len(home) :]}"
 
 
 def at_desk(work: Callable[[AsyncDesk], Awaitable[T]]) -> T:

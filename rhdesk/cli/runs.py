@@ -22,19 +22,24 @@ _STATUS = f"Only these: {', '.join(RunStatus)}."
 @click.command()
 @click.option("--function", default="", help="Only of this function.")
 @click.option(
-    "--status", default="", type=click.Choice(["", *RunStatus]), metavar="STATUS", help=_STATUS
+    "--status",
+    type=click.Choice([status.value for status in RunStatus]),
+    metavar="STATUS",
+    help=_STATUS,
 )
 @click.option("--cluster", default="", help="Only on this cluster.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--offset", default=0, type=click.IntRange(0))
 @as_json
-def runs(function: str, status: str, cluster: str, limit: int, offset: int, as_json: bool) -> None:
+def runs(
+    function: str, status: str | None, cluster: str, limit: int, offset: int, as_json: bool
+) -> None:
     """Runs, newest first; also those of clusters that are gone."""
 
     async def work(desk: AsyncDesk) -> list[Run]:
         async def ask() -> list[Run]:
             return await desk.runs(
-                limit=limit, offset=offset, function=function, status=status, cluster=cluster
+                limit=limit, offset=offset, function=function, status=status or "", cluster=cluster
             )
 
         found = await ask()

@@ -242,6 +242,16 @@ def test_a_saved_function_is_listed_shown_renamed_and_deleted(rhdesk: Callable[.
     assert rhdesk("show", "~/fit").returncode == 3
 
 
+def test_a_name_the_shell_read_as_a_file_at_home_is_a_name(rhdesk: Callable[..., Done]) -> None:
+    home = os.environ["HOME"]
+    assert answered(rhdesk("save", "app.py:train", f"{home}/a", "--json"))["name"] == "~/a"
+    assert answered(rhdesk("rename", f"{home}/a", f"{home}/b", "--json"))["name"] == "~/b"
+    for folder in (home, f"{home}/", "~"):
+        assert [r["name"] for r in answered(rhdesk("ls", folder, "--json"))] == ["~/b"]
+    assert rhdesk("show", f"{home}/b").returncode == 0
+    assert rhdesk("show", f"{home}2/b").returncode == 2
+
+
 def test_an_unknown_name_is_answered_with_the_nearest(rhdesk: Callable[..., Done]) -> None:
     rhdesk("save", "app.py:train", "~/train")
     error = fault(rhdesk("show", "~/trian", "--json"))
@@ -324,7 +334,38 @@ def test_a_file_that_is_no_json_is_refused(rhdesk: Callable[..., Done], project:
     assert "cannot be read" in rhdesk("put", "k", "@absent.json").stderr
 
 
+def test_a_status_no_run_can_have_is_refused(rhdesk: Callable[..., Done]) -> None:
+    done = rhdesk("runs", "--status", "bogus")
+    assert done.returncode == 2
+    assert "cancelled" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_ends_with_8(
+    rhdesk: Callable[..., Done],
+) -> None:
+    shut = {"RHDESK_DATA_DIR": "/proc/none", "RHDESK_CACHE_DIR": "/proc/none"}
+    for command in (["call", "app.py:train", "1"], ["runs"], ["up"], ["search", "x"]):
+        done = rhdesk(*command, environ=shut)
+        assert done.returncode == 8
+        assert "/proc/none" in done.stderr
+        assert fault(rhdesk(*command, "--json", environ=shut))["code"] == "store_unwritable"
+
+
 # ---------------------------------------------------------------- how a command ends
+
+
+def test_an_output_that_cannot_be_written_is_said(project: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rhdesk.cli", "exit-codes"],
+            cwd=project,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 8
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_settings_come_from_the_file_and_the_environment(rhdesk: Callable[..., Done]) -> None:
