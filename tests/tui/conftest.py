@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -41,8 +42,8 @@ def opened(desk: FakeDesk) -> Opened:
 
 async def settle(pilot: Pilot[None], rounds: int = 4) -> None:
     """Let what was started reach the screen."""
-    for _ in range(rounds):
-        await pilot.pause(0.02)
+    await asyncio.sleep(0.02 * rounds)
+    await pilot.pause()
 
 
 async def until(pilot: Pilot[None], claim: Callable[[], bool], tries: int = 100) -> None:

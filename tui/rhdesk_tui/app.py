@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from functools import partial
@@ -30,13 +29,13 @@ from rhdesk_tui.messages import (
     ShowCluster,
     ShowHistory,
     ShowInvoke,
-    ShowKind,
     ShowRun,
     TypedCommand,
 )  # fmt: skip
 from rhdesk_tui.page import Page, Work
 from rhdesk_tui.said import Said
 from rhdesk_tui.screens.explorer import Explorer
+from rhdesk_tui.screens.job import JobScreen
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.themes import DARK, LIGHT
 from rhdesk_tui.widgets.command_bar import CommandBar
@@ -113,10 +112,6 @@ class DeskApp(App[None]):
             )
 
     # ---- screens, by what is asked for
-
-    @on(ShowKind)
-    def _show_kind(self, event: ShowKind) -> None:
-        self.show_kind(event.word, event.filter)
 
     @on(ShowRun)
     def _show_run(self, event: ShowRun) -> None:
@@ -203,8 +198,6 @@ class DeskApp(App[None]):
         self.push_screen(ChecksScreen(self.workplace, cluster))
 
     def show_job(self) -> None:
-        from rhdesk_tui.screens.job import JobScreen
-
         if not self.workplace.jobs:
             raise BadInput("no long action has been started yet")
         self.push_screen(JobScreen(self.workplace, self.workplace.jobs[-1]))
@@ -261,8 +254,6 @@ class DeskApp(App[None]):
         self, title: str, spelled: str, start: Callable[[], AsyncGenerator[Step]]
     ) -> None:
         """Begin a long action and show it; a second one of the same kind shows the first."""
-        from rhdesk_tui.screens.job import JobScreen
-
         for job in self.workplace.jobs:
             if job.title == title and not job.is_finished:
                 self.push_screen(JobScreen(self.workplace, job))
@@ -273,8 +264,6 @@ class DeskApp(App[None]):
         self.begin(partial(self._run_job, job, start), "job")
 
     async def _run_job(self, job: Job, start: Callable[[], AsyncGenerator[Step]]) -> None:
-        from rhdesk_tui.screens.job import JobScreen
-
         def changed() -> None:
             screen = self.screen
             if isinstance(screen, JobScreen) and screen.job is job:
@@ -297,15 +286,8 @@ class DeskApp(App[None]):
         run = await self.desk.exec([command])
         self.show_run(run.run_id)
 
-    def put(self, words: list[str]) -> None:
-        if len(words) < 2:
-            raise BadInput("say a key and a value behind put: put x 42")
-        text = " ".join(words[1:])
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        self.begin(partial(self._put, words[0], value), "put")
+    def put(self, key: str, value: Any) -> None:
+        self.begin(partial(self._put, key, value), "put")
 
     async def _put(self, key: str, value: Any) -> None:
         await self.desk.put(key, value)

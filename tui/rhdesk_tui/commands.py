@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,17 @@ def _kind(word: str, does: str) -> Verb:
     return Verb(word, f"{word} [filter]", does, "filter", show)
 
 
+def _put(app: DeskApp, rest: list[str]) -> None:
+    if len(rest) < 2:
+        raise BadInput("say a key and a value behind put: put x 42")
+    text = " ".join(rest[1:])
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    app.put(rest[0], value)
+
+
 VERBS: Final[tuple[Verb, ...]] = (
     _kind("functions", "list saved functions"),
     _kind("modules", "list saved modules"),
@@ -64,7 +76,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("exec", "exec COMMAND", "run a shell command on `here`", "text",
          lambda app, rest: app.execute(shlex.join(rest))),
     Verb("put", "put KEY JSON", "keep a value on `here`", "text",
-         lambda app, rest: app.put(rest)),
+         _put),
     Verb("doctor", "doctor [CLUSTER]", "check that everything is well", "cluster",
          lambda app, rest: app.show_checks(rest[0] if rest else "here")),
     Verb("messages", "messages", "everything that was said", "nothing",

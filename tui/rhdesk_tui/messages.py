@@ -12,14 +12,6 @@ from rhdesk_tui.spellings import Spelling
 
 
 @dataclass
-class ShowKind(Message):
-    """List a kind in the explorer, filtered."""
-
-    word: str
-    filter: str = ""
-
-
-@dataclass
 class ShowRun(Message):
     run_id: str
     line: int | None = None

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from textual import events
+from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widget import Widget
+from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerState
 
 from rhdesk.errors import RhdeskError
+from rhdesk_tui.commands import complete, hint
+from rhdesk_tui.messages import TypedCommand
 from rhdesk_tui.spellings import Spelling
 from rhdesk_tui.widgets.banner import Banner
+from rhdesk_tui.widgets.command_bar import CommandBar, Complete
 from rhdesk_tui.widgets.key_hints import KeyHints
 from rhdesk_tui.widgets.top_bar import TopBar
 from rhdesk_tui.wording import Saying
@@ -40,6 +44,15 @@ class Page(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", id="page.back", show=False),
         Binding("q", "close", "Back", id="page.close", show=False),
+        Binding(
+            "colon",
+            "command",
+            "Command",
+            id="page.command",
+            key_display=":",
+            show=False,
+            priority=True,
+        ),
     ]
 
     def __init__(self, workplace: Workplace) -> None:
@@ -47,11 +60,13 @@ class Page(Screen[None]):
         self.workplace = workplace
         self.desk = workplace.desk
         self.now = workplace.now
+        self._asker: Widget | None = None
 
     def compose(self) -> ComposeResult:
         yield TopBar()
         yield Banner()
         yield from self.compose_body()
+        yield CommandBar(id="bar")
         yield KeyHints()
         yield Static(id="tiny")
 
@@ -86,6 +101,58 @@ class Page(Screen[None]):
             await work()
         except RhdeskError as exc:
             self.complain(str(exc))
+
+    # ---- the line at the bottom
+
+    @property
+    def bar(self) -> CommandBar:
+        return self.query_one(CommandBar)
+
+    def action_command(self) -> None:
+        self.ask(":", complete=self._completions)
+
+    def _completions(self, typed: str) -> Sequence[str]:
+        return complete(typed, self.workplace)
+
+    def ask(
+        self,
+        sign: str,
+        *,
+        text: str = "",
+        note: str = "",
+        complete: Complete | None = None,
+    ) -> None:
+        """Open the line; whatever becomes of it, what had the focus gets it back."""
+        self._asker = self.focused
+        self.bar.ask(sign, text=text, note=note, complete=complete)
+
+    def entered(self, sign: str, text: str) -> None:
+        """A line was typed to its end; subclasses know the signs they asked with."""
+        if sign == ":" and text:
+            self.post_message(TypedCommand(text))
+
+    def left(self, sign: str) -> None:
+        """A line was given up."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in {"command", "filter", "find", "jump"}:
+            return self.is_mounted and not isinstance(self.focused, Input)
+        return True
+
+    @on(CommandBar.Typed)
+    def _hint(self, event: CommandBar.Typed) -> None:
+        if event.sign == ":":
+            self.bar.note(hint(event.text))
+
+    @on(CommandBar.Entered)
+    def _entered(self, event: CommandBar.Entered) -> None:
+        self.set_focus(self._asker)
+        self.entered(event.sign, event.text)
+
+    @on(CommandBar.Left)
+    def _left(self, event: CommandBar.Left) -> None:
+        self.set_focus(self._asker)
+        self.left(event.sign)
 
     @property
     def owner(self) -> App[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -74,10 +75,10 @@ class ClusterScreen(Page):
         runs = await self.desk.runs(cluster=name, limit=8)
         self._last = runs[0] if runs else None
         envs = await self.desk.envs(name) if is_up else []
-        nodes = await self.desk.stats(name) if is_up else []
+        nodes = self.query_one(LoadCharts).nodes if is_up else ()
         self.query_one("#inside-card", CardView).show(self._inside(envs, nodes, runs))
 
-    def _inside(self, envs: list[Env], nodes: list[NodeStats], runs: list[Run]) -> Card:
+    def _inside(self, envs: list[Env], nodes: Sequence[NodeStats], runs: list[Run]) -> Card:
         now = self.now()
         card = Card()
         card.heading("Environments")
@@ -118,7 +119,7 @@ class ClusterScreen(Page):
             return self.cluster.state is not ClusterState.DOWN
         if action == "up":
             return self.cluster.state is not ClusterState.UP
-        return True
+        return super().check_action(action, parameters)
 
     def action_up(self) -> None:
         name = self.cluster.name

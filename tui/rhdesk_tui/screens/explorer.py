@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final
 
@@ -25,7 +24,6 @@ from rhdesk_tui.messages import (
     ShowHistory,
     ShowInvoke,
     ShowRun,
-    TypedCommand,
 )  # fmt: skip
 from rhdesk_tui.page import Page
 from rhdesk_tui.screens.cluster import down_question
@@ -95,7 +93,6 @@ class Explorer(Page):
                 with VerticalScroll(id="inspector", classes="pane"):
                     yield LoadCharts(self.desk.stats)
                     yield CardView(id="card")
-        yield CommandBar(id="bar")
 
     def path(self) -> tuple[str, ...]:
         key, item = self.listing.key, self.item
@@ -307,37 +304,16 @@ class Explorer(Page):
         self.begin(self._load, "load")
 
     def action_filter(self) -> None:
-        bar = self.query_one(CommandBar)
-        bar.ask("/", text=self.shown.text, note="word 'exact !not")
-
-    def action_command(self) -> None:
-        self.query_one(CommandBar).ask(":", complete=self.complete_command)
-
-    def complete_command(self, typed: str) -> Sequence[str]:
-        from rhdesk_tui.commands import complete
-
-        return complete(typed, self.workplace)
+        self.ask("/", text=self.shown.text, note="word 'exact !not")
 
     @on(CommandBar.Typed)
-    def _typed(self, event: CommandBar.Typed) -> None:
+    def _filter_typed(self, event: CommandBar.Typed) -> None:
         if event.sign == "/":
             self._set_filter(event.text)
             self._draw_list()
-        elif event.sign == ":":
-            from rhdesk_tui.commands import hint
 
-            self.query_one(CommandBar).note(hint(event.text))
-
-    @on(CommandBar.Entered)
-    def _entered(self, event: CommandBar.Entered) -> None:
-        self.listing.focus()
-        if event.sign == ":" and event.text:
-            self.post_message(TypedCommand(event.text))
-
-    @on(CommandBar.Left)
-    def _left(self, event: CommandBar.Left) -> None:
-        self.listing.focus()
-        if event.sign == "/":
+    def left(self, sign: str) -> None:
+        if sign == "/":
             self._set_filter("")
             self._draw_list()
 
@@ -392,10 +368,8 @@ class Explorer(Page):
                 return item is not None and not isinstance(item, Cluster)
             case "copy":
                 return item is not None
-            case "filter" | "command":
-                return self.is_mounted and not self.query_one(CommandBar).is_open
             case _:
-                return True
+                return super().check_action(action, parameters)
 
     @on(ResourceList.Opened)
     def _opened(self, event: ResourceList.Opened) -> None:

@@ -22,7 +22,7 @@ from rhdesk.foreign import clean
 from rhdesk.models import Failure, LogLine, Run, RunStatus
 from rhdesk_tui.levels import ERRORS
 from rhdesk_tui.log_file import save_log
-from rhdesk_tui.messages import CopyText, OfferCopies, ShowInvoke, TypedCommand
+from rhdesk_tui.messages import CopyText, OfferCopies, ShowInvoke
 from rhdesk_tui.page import Page
 from rhdesk_tui.screens.confirm import Confirm
 from rhdesk_tui.spellings import Spelling, cli, of_run
@@ -48,8 +48,6 @@ class RunScreen(Page):
         Binding("e", "error(0)", "Error", id="run.next_error"),
         Binding("E", "error(1)", "Error before", id="run.previous_error", show=False),
         Binding("at", "jump", "Line", id="run.jump", key_display="@", priority=True),
-        Binding("colon", "command", "Line or command", id="run.command", key_display=":", priority=True,
-                show=False),
         Binding("y", "copy", "Copy", id="run.copy"),
         Binding("ctrl+s,S", "save", "Save", id="run.save", key_display="S"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
@@ -75,7 +73,6 @@ class RunScreen(Page):
             yield LogView(self._lines, id="log")
             yield Static(id="empty")
         yield ResultView(id="outcome", classes="pane")
-        yield CommandBar(id="bar")
 
     @property
     def log_view(self) -> LogView:
@@ -233,61 +230,50 @@ class RunScreen(Page):
         if not log.total:
             words = "◐ waiting for the first line…" if live else "This run printed nothing."
             empty.update(words if run is not None else "◐ reading…")
-        elif self.focused is None and not self.query_one(CommandBar).is_open:
+        elif self.focused is None and not self.bar.is_open:
             log.focus()
         self.refresh_bar()
 
     # ---- the line at the bottom
 
     def action_find(self) -> None:
-        self.query_one(CommandBar).ask("/", note="Enter finds, n N go on")
+        self.ask("/", note="Enter finds, n N go on")
 
     def action_jump(self) -> None:
-        self.query_one(CommandBar).ask("@", note=f"1 to {count(self.log_view.total)}")
-
-    def action_command(self) -> None:
-        from rhdesk_tui.commands import complete
-
-        self.query_one(CommandBar).ask(
-            ":", note="a line number, or a command",
-            complete=lambda typed: complete(typed, self.workplace),
-        )  # fmt: skip
+        self.ask("@", note=f"1 to {count(self.log_view.total)}")
 
     def action_save(self) -> None:
         name = self.record.function if self.record else "run"
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.")
-        where = Path.cwd() / f"{safe or 'run'}-{self.run_id[:8]}.log"
-        self.query_one(CommandBar).ask("save to", text=str(where), note="Enter saves")
+        where = Path.cwd() / f"{safe or 'run'}-{self.run_id[-8:]}.log"
+        self.ask("save to", text=str(where), note="Enter saves")
 
     @on(CommandBar.Typed)
-    def _typed(self, event: CommandBar.Typed) -> None:
+    def _find_typed(self, event: CommandBar.Typed) -> None:
         if event.sign == "/":
             self.log_view.needle = event.text
 
-    @on(CommandBar.Left)
-    def _left(self, event: CommandBar.Left) -> None:
-        self.log_view.focus()
-        if event.sign == "/":
+    def left(self, sign: str) -> None:
+        if sign == "/":
             self.log_view.needle = ""
             self._dress()
 
-    @on(CommandBar.Entered)
-    def _entered(self, event: CommandBar.Entered) -> None:
-        self.log_view.focus()
-        text = event.text
-        if event.sign == "/":
+    def entered(self, sign: str, text: str) -> None:
+        if sign == "/":
             self.log_view.needle = text
             if text:
                 self.begin(partial(self._find, backwards=False, here=True), "find")
-        elif event.sign == "@" or (event.sign == ":" and text.isdecimal()):
-            if text.isdecimal() and self.log_view.total:
+        elif sign == "save to":
+            if text:
+                path = Path(text).expanduser()
+                self.begin(partial(self._save, path), "save", exclusive=False)
+        elif text.isdecimal():
+            if self.log_view.total:
                 self.begin(partial(self.log_view.go_to, int(text) - 1), "find")
-            elif text:
-                self.notify(f"{text!r} is not a line number", severity="warning", markup=False)
-        elif event.sign == "save to" and text:
-            self.begin(partial(self._save, Path(text).expanduser()), "save", exclusive=False)
-        elif event.sign == ":" and text:
-            self.post_message(TypedCommand(text))
+        elif sign == "@" and text:
+            self.notify(f"{text!r} is not a line number", severity="warning", markup=False)
+        else:
+            super().entered(sign, text)
 
     # ---- finding
 
@@ -392,9 +378,7 @@ class RunScreen(Page):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "cancel":
             return self.record is not None and not self.record.status.is_finished
-        if action in {"find", "jump", "command"}:
-            return self.is_mounted and not self.query_one(CommandBar).is_open
-        return True
+        return super().check_action(action, parameters)
 
     def action_cancel(self) -> None:
         run = self.record
