@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -85,7 +86,10 @@ def print_text(text: str) -> None:
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns, each as wide as it needs; the last is cut to the terminal."""
-    table = [[clean(str(cell)) for cell in row] for row in rows]
+    table = [[str(cell) for cell in row] for row in rows]
+    everything = " ".join(chain.from_iterable(table))
+    if clean(everything) != everything:  # asked once: a listing may have 10,000 rows
+        table = [[clean(cell) for cell in row] for row in table]
     widths = [max(len(cell) for cell in column) for column in zip(head, *table, strict=True)]
     room = _width()
     _write(paint(_columns(head, widths, room), "dim"))
@@ -159,7 +163,7 @@ def paint(text: str, colour: str, *, to: Any = None) -> str:
 
 
 def _columns(row: Sequence[str], widths: Sequence[int], room: int) -> str:
-    line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    line = "  ".join(map(str.ljust, row, widths)).rstrip()
     return line if len(line) <= room else line[: room - 1] + "…"
 
 

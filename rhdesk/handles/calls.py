@@ -164,7 +164,7 @@ class _Answer:
         try:
             yield from self._heard(self._sent(target, called, pieces))
         except (SetupFailed, ConnectionFailed) as exc:
-            self._desk.runs_room.record_lost(self._run, str(exc))
+            self._desk.runs_room.record_lost(self._run, str(exc), heard=False)
             raise
         except RhdeskError as exc:
             if not isinstance(exc, RunFailed):

@@ -98,6 +98,9 @@ _COLUMNS: Final = (
     "lines, pinned, origin"
 )
 _NEWEST_FIRST: Final = "ORDER BY submitted_at DESC, id DESC"
+UNHEARD: Final = "unheard"
+"""Kind of the failure of a run that was lost without a word from its cluster."""
+_HEARD: Final = f"(coalesce(run.failure_kind, '') <> '{UNHEARD}')"
 _ENDED: Final = "('succeeded', 'failed', 'cancelled', 'lost')"
 _MAY_GO: Final = f"NOT pinned AND status IN {_ENDED}"
 """What retention may remove."""
@@ -188,7 +191,8 @@ class RunBook:
                 "failure_traceback = excluded.failure_traceback "
                 "WHERE status NOT IN ('succeeded', 'failed', 'cancelled') "
                 "AND excluded.status <> 'submitted' "
-                "AND NOT (status = 'lost' AND excluded.status IN ('running', 'lost'))",
+                "AND NOT (status = 'lost' AND excluded.status = 'running') "
+                f"AND NOT (status = 'lost' AND excluded.status = 'lost' AND {_HEARD})",
                 map(_row, runs),
             )
 
@@ -300,8 +304,12 @@ class RunBook:
         return int(self._one(f"SELECT count(*) FROM run {where}", *values) or 0)
 
     def unfinished(self) -> list[Run]:
+        """Runs whose end their cluster has not told: those that run, and those lost with it."""
         with self._understood():
-            rows = self._rows("WHERE status IN ('submitted', 'running') ORDER BY submitted_at, id")
+            rows = self._rows(
+                f"WHERE status IN ('submitted', 'running') OR (status = 'lost' AND NOT {_HEARD}) "
+                "ORDER BY submitted_at, id"
+            )
         return [_run(row) for row in rows]
 
     def lines(self, run_id: str, start: int, stop: int) -> list[LogLine]:

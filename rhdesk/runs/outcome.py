@@ -26,6 +26,8 @@ def raise_failure(run: Run) -> None:
     if run.status is RunStatus.SUCCEEDED:
         return
     failure = run.failure or Failure(kind=str(run.status), message="no reason was recorded")
+    if run.status is RunStatus.LOST:
+        raise RunLost(failure.message, run_id=run.run_id)
     raise failure_error(failure, run.run_id)
 
 

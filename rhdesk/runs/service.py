@@ -20,7 +20,7 @@ from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunLost, Serv
 from rhdesk.foreign import clean, clean_block
 from rhdesk.models import Failure, LogLine, Run, RunStatus
 from rhdesk.ports import ClusterLines
-from rhdesk.runs.book import RunBook
+from rhdesk.runs.book import UNHEARD, RunBook
 from rhdesk.runs.recorder import Recorder
 from rhdesk.runs.results import Results
 from rhdesk.wire.frames import Frame, Kind, Lines
@@ -144,9 +144,15 @@ class Runs:
         self._recorder.ended(run)
         return run
 
-    def record_lost(self, run: Run, why: str) -> Run:
-        """Write down that nobody can know how a run ended."""
-        failure = Failure(kind=RunLost.code, message=clean_block(why))
+    def record_lost(self, run: Run, why: str, *, heard: bool = True) -> Run:
+        """Write down that nobody can know how a run ended.
+
+        Args:
+            heard: Whether the cluster said so. If not, it is asked again when it is back: it has
+                the lines that were printed, and may know more.
+        """
+        kind = RunLost.code if heard else UNHEARD
+        failure = Failure(kind=kind, message=clean_block(why))
         run = _ended(run, RunStatus.LOST, failure=failure)
         self._recorder.ended(run)
         return run

@@ -207,7 +207,10 @@ def test_the_check_notices_a_line_that_is_missing_or_doubled(tmp_path: Path) -> 
     assert lost_or_doubled(side, ["line 1", "line 0", "line 2"]) == ["order"]
 
 
-def test_down_ends_every_process_it_started(own_place: Place) -> None:
+def test_down_ends_every_process_it_started_and_no_other_ray(
+    own_place: Place, place: Place
+) -> None:
+    other = processes.find(raylet_pid(place))
     head = processes.Process(
         **json.loads((own_place.data / "clusters/here/cluster.json").read_text())["head"]
     )
@@ -215,3 +218,5 @@ def test_down_ends_every_process_it_started(own_place: Place) -> None:
     assert len(family) > 5
     own_place.rhdesk("down")
     assert not [each for each in [head, *family] if processes.is_alive(each)]
+    assert other is not None
+    assert processes.is_alive(other)

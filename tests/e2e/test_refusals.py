@@ -92,7 +92,7 @@ def canary_payload(file: Path) -> bytes:
     return Payload(Head((Value("pickle", None, 1),), {}, (len(data),)), [data]).to_bytes()
 
 
-WRONG = {
+WRONG: dict[str, dict[str, str | None]] = {
     "no token": {"authorization": None},
     "wrong token": {"authorization": "Bearer " + "0" * 64},
     "another scheme": {"authorization": "Basic eDp5"},

@@ -621,7 +621,7 @@ async def test_a_folder_that_cannot_be_written_is_named() -> None:
 
 
 async def test_an_environment_can_hold_an_env_servlet(builder: Callable[..., EnvBuilder]) -> None:
-    names = ("ray", "uvicorn", "httptools", "uvloop", "msgspec", "cloudpickle", "psutil")
+    names = ("ray", "uvicorn", "httptools", "uvloop", "msgspec", "cloudpickle")
     own = tuple(f"{name}=={version(name)}" for name in names)
     built, _ = await made(builder(own).make(lines=["six==1.16.0"]))
     assert f"ray=={version('ray')}" in built.packages
