@@ -255,6 +255,9 @@ class FakeDesk(AsyncDesk):
             raise NotFound(run_id, kind="run")
         return found[0]
 
+    async def catch_up(self) -> int:
+        return 0
+
     async def runs(
         self,
         *,

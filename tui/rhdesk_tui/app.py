@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -42,6 +44,9 @@ from rhdesk_tui.widgets.command_bar import CommandBar
 from rhdesk_tui.workplace import Workplace
 
 
+_BRING_HOME_S = 15.0
+
+
 class DeskApp(App[None]):
     TITLE = "rhdesk"
     CSS_PATH = ["app.tcss", "screens/explorer.tcss"]  # noqa: RUF012 - typed by the base class
@@ -73,6 +78,14 @@ class DeskApp(App[None]):
         """What is loaded by now stays: the collector need not walk through it on every key."""
         gc.collect()
         gc.freeze()
+        self.run_worker(self._bring_home, group="home", exit_on_error=False)
+
+    async def _bring_home(self) -> None:
+        """Fetch what became of runs nobody followed, now and again while the desk is open."""
+        while True:
+            with suppress(RhdeskError):  # a cluster that is down says so on its own row
+                await self.desk.catch_up()
+            await asyncio.sleep(_BRING_HOME_S)
 
     # ---- saying
 
