@@ -7,12 +7,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from textual import _wait
 from textual.pilot import Pilot
 
 from rhdesk.desk import AsyncDesk
 from rhdesk_tui.app import DeskApp
 from tests.fakes.desk import NOW, FakeDesk
 from tests.tui.house import lived_in
+
+_wait.SLEEP_GRANULARITY = 0.004  # a pilot waits so long, twice or more, for every key
+_wait.SLEEP_IDLE = 0.002
 
 Opened = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 
