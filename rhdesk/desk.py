@@ -76,8 +76,9 @@ class AsyncDesk:
             await self.clusters_room.aclose()
         if "names_room" in opened:
             await self.names_room.aclose()
-        if "recorder" in opened:
+        if "results" in opened:
             self.results.close()
+        if "recorder" in opened:
             self.recorder.close()
 
     # ---- the rooms, entered when first needed
@@ -294,6 +295,8 @@ class AsyncDesk:
         named, placed = read_arguments(signature, arguments or {}, args)
         positional, keywords = bind(signature, named, placed, name=_short(target))
         env = env or await self._saved_env(target)
+        if bundle.kind == "module" and not method:
+            method = "__init__"
         return await self.start(
             _short(target),
             bundle,
@@ -415,9 +418,10 @@ class AsyncDesk:
         from rhdesk.code.bundle import Bundle
 
         bundle = Bundle(kind="function", module=SHELL, qualname="run")
-        name = shlex.split(commands[0])[0] if commands and commands[0].strip() else ""
-        if not name:
+        words = commands[0].split() if commands else []
+        if not words:
             raise BadInput("no command was given; one looks like: nvidia-smi")
+        name = words[0].strip("'\"")
         return await self.start(
             f"$ {os.path.basename(name)}", bundle, [list(commands)], {}, on=on, env=env
         )

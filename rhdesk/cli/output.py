@@ -69,6 +69,8 @@ def print_value(value: Any) -> None:
 
     A program made it, perhaps somebody else's: a terminal gets it without what it would obey.
     """
+    if value is None:
+        return  # as in a shell: what returns nothing prints nothing
     if isinstance(value, str):
         print_text(value)
     elif isinstance(value, dict) and set(value) == {"type", "repr"}:

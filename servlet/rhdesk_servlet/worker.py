@@ -184,6 +184,8 @@ class Worker:
     def _finish(self, call: Call, value: Any) -> Any:
         if inspect.iscoroutine(value):
             value = self._await(value)
+        if call.as_json and (inspect.isgenerator(value) or inspect.isasyncgen(value)):
+            return list(value if inspect.isgenerator(value) else _pull(value, self._await))
         if inspect.isgenerator(value) or (isinstance(value, Iterator) and not call.keep):
             return self._stream(call, value)
         if inspect.isasyncgen(value):

@@ -211,6 +211,10 @@ def test_a_shell_command_runs_and_its_exit_code_comes_back(place: Place) -> None
     assert end["data"]["result"] == {"exit_code": 0, "stdout": "hi\n", "stderr": ""}
 
 
+def test_a_line_only_a_shell_can_read_runs(place: Place) -> None:
+    assert place.rhdesk("run", "echo it # don't").stdout == "it\n"
+
+
 def test_objects_are_kept_under_keys(place: Place) -> None:
     place.rhdesk("clear", "--yes")
     place.rhdesk("put", "a", "[1, 2.5]")
@@ -272,6 +276,17 @@ def test_a_method_of_a_module_nobody_made_is_answered_with_how_to(place: Place) 
     assert "rhdesk call ~/unmade" in early.stderr
 
 
+def test_a_saved_module_keeps_its_state_between_calls(place: Place) -> None:
+    place.rhdesk("save", "app.py:Counter", "~/counter")
+    place.rhdesk("call", "~/counter", "start=10")
+    assert place.rhdesk("call", "~/counter.inc", "by=5").stdout == "15\n"
+    assert place.rhdesk("call", "~/counter.inc").stdout == "16\n"
+    assert place.rhdesk("call", "~/counter", "--method", "inc").stdout == "17\n"
+    line = place.rhdesk("show", "~/counter.inc", "--curl").stdout
+    done = subprocess.run(["bash", "-c", line], env=place.environ, capture_output=True, check=True)
+    assert done.stdout.strip() == b"18"
+
+
 def test_a_call_can_save_its_function_first(place: Place) -> None:
     done = place.rhdesk("call", "app.py:count", "2", "--save", "~/numbers", "--json")
     assert events(done.stdout)[-1]["data"]["run"]["function"] == "~/numbers"
@@ -313,3 +328,15 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_a_generator_gives_its_items_and_nothing_prints_nothing(place: Place) -> None:
+    place.script(
+        "gives.py",
+        "def some(n: int):\n    yield from range(n)\n"
+        "async def more(n: int):\n    for i in range(n):\n        yield i\n"
+        "def none():\n    return None\n",
+    )
+    assert place.rhdesk("call", "gives.py:some", "3").stdout == "[0,1,2]\n"
+    assert place.rhdesk("call", "gives.py:more", "2").stdout == "[0,1]\n"
+    assert place.rhdesk("call", "gives.py:none").stdout == ""

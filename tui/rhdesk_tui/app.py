@@ -43,7 +43,6 @@ from rhdesk_tui.themes import DARK, LIGHT
 from rhdesk_tui.widgets.command_bar import CommandBar
 from rhdesk_tui.workplace import Workplace
 
-
 _BRING_HOME_S = 15.0
 
 
@@ -78,7 +77,7 @@ class DeskApp(App[None]):
         """What is loaded by now stays: the collector need not walk through it on every key."""
         gc.collect()
         gc.freeze()
-        self.run_worker(self._bring_home, group="home", exit_on_error=False)
+        _: Worker[None] = self.run_worker(self._bring_home, group="home", exit_on_error=False)
 
     async def _bring_home(self) -> None:
         """Fetch what became of runs nobody followed, now and again while the desk is open."""

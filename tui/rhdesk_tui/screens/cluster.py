@@ -99,7 +99,7 @@ class ClusterScreen(Page):
             used = f"{size(node.memory_used_bytes)} of {size(node.memory_total_bytes)}"
             card.line(f"{node.node:<16} cpu {node.cpu_percent:3.0f}%  memory {used}")
         if not nodes:
-            card.line("None.", "quiet")
+            card.line("No figures yet.", "quiet")
         card.heading("Last runs here")
         for run in runs:
             said = say_run(run.status)

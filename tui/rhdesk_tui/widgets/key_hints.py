@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from textual.app import App
+from textual.binding import ActiveBinding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
@@ -23,6 +24,10 @@ class KeyHints(Widget):
     def _changed(self, screen: Screen[Any]) -> None:
         self.refresh()
 
+    def _lateness(self, active: ActiveBinding) -> tuple[bool, bool]:
+        """What belongs to this very screen comes first, what every screen has after it."""
+        return active.node is not self.screen, (active.binding.id or "").startswith("page.")
+
     def render(self) -> Content:
         if not self.screen.is_current:
             return Content("")
@@ -30,7 +35,7 @@ class KeyHints(Widget):
         shown: list[tuple[str, str]] = []
         found = list(self.screen.active_bindings.values())
         in_line = [active for active in found if (active.binding.id or "").startswith("bar.")]
-        for active in in_line or sorted(found, key=lambda a: a.node is not self.screen):
+        for active in in_line or sorted(found, key=self._lateness):
             binding = active.binding
             if not binding.show or not active.enabled or binding.action == "help":
                 continue
