@@ -27,7 +27,7 @@ from typing import Final
 
 import msgspec
 
-from rhdesk import processes
+from rhdesk import processes, whole_file
 from rhdesk.clusters.line import Line
 from rhdesk.errors import ConnectionFailed, SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.models import Cluster, ClusterState, Step, StepState
@@ -326,10 +326,8 @@ class Here:
 
     def _write(self, started: Started) -> None:
         file = self._folder / "cluster.json"
-        beside = file.with_name(f".cluster.{os.getpid()}")
         try:
-            beside.write_bytes(msgspec.json.format(msgspec.json.encode(started)))
-            beside.replace(file)
+            whole_file.write(file, [msgspec.json.format(msgspec.json.encode(started))])
         except OSError as exc:
             raise StoreUnwritable(f"{file} cannot be written: {exc.strerror}") from exc
 

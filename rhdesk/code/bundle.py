@@ -6,14 +6,13 @@ program, to a cluster that is new, without a network.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
+from rhdesk import whole_file
 from rhdesk.errors import NotFound, StoreUnwritable
 from rhdesk.models import Signature
 from rhdesk.wire.messages import Definition, pack
@@ -70,14 +69,8 @@ class CodeShelf:
 
     def _keep(self, blobs: Mapping[str, bytes]) -> None:
         for digest, data in blobs.items():
-            file = self._file(digest)
-            if file.exists():
-                continue
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside = file.with_name(f".{secrets.token_hex(8)}")
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-                out.write(data)
-            beside.replace(file)
+            if not self._file(digest).exists():
+                whole_file.write(self._file(digest), [data])
 
     def load(self, digest: str) -> bytes:
         """A file by hash.

@@ -6,15 +6,14 @@ the user's own program, when it asks.
 
 from __future__ import annotations
 
-import os
 import reprlib
-import secrets
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from rhdesk import whole_file
 from rhdesk.errors import NotFound, StoreUnwritable
 from rhdesk.foreign import clean
 from rhdesk.wire.payload import Payload
@@ -99,14 +98,8 @@ class Results:
             self._waiting.pop(digest, None)
 
     def _store(self, digest: str, data: bytes) -> None:
-        file = self._file(digest)
-        if file.exists():
-            return
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = file.with_name(f".{secrets.token_hex(8)}")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-            opened.write(data)
-        beside.replace(file)
+        if not self._file(digest).exists():
+            whole_file.write(self._file(digest), [data])
 
     def _file(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest

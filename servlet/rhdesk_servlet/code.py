@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from rhdesk import whole_file
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.wire.messages import Definition, pack, unpack
 from rhdesk_servlet.channel import Entry
@@ -82,11 +83,9 @@ class CodeFolder:
         if definition.blob:
             if sha256(blob).hexdigest() != definition.blob:
                 raise BadInput(f"the pickle of {definition.name} arrived changed")
-            self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(self._file(definition.blob), blob)
         data = pack(definition)
         digest = sha256(data).hexdigest()
-        self._definitions.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self._definitions / digest, data)
         self._by_name[definition.name] = digest
         return digest
@@ -137,12 +136,8 @@ class CodeFolder:
 
 
 def _write(file: Path, data: bytes) -> None:
-    if file.exists():
-        return
-    beside = file.with_name(f".{secrets.token_hex(8)}")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        opened.write(data)
-    beside.replace(file)
+    if not file.exists():
+        whole_file.write(file, [data])
 
 
 def _inside(path: str) -> str:

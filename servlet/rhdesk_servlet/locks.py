@@ -7,13 +7,14 @@ a package was downloaded or on which machine's folder a project lay.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from rhdesk import whole_file
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]*[A-Za-z0-9])?")
 
@@ -54,11 +55,7 @@ class Remembered:
             return None
 
     def keep(self, asked: Sequence[str], lock: Lock) -> None:
-        file = self._file(asked)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        beside.write_bytes(msgspec.json.encode(lock))
-        beside.replace(file)
+        whole_file.write(self._file(asked), [msgspec.json.encode(lock)])
 
     def keep_only(self, hashes: set[str]) -> None:
         """Forget what did not resolve to one of *hashes*."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import difflib
 import mmap
-import os
-import secrets
 from hashlib import sha256
 from pathlib import Path
 
+from rhdesk import whole_file
 from rhdesk.errors import NotFound
 from rhdesk.wire.payload import Payload
 from rhdesk.wire.pickles import Buffer
@@ -27,19 +26,9 @@ class ObjectFolder:
         self.write_pieces(key, payload.pieces())
 
     def write_pieces(self, key: str, pieces: list[Buffer]) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = self._folder / f".{secrets.token_hex(8)}"
-        try:
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                name = key.encode()
-                file.write(len(name).to_bytes(4, "little") + name)
-                file.write(bytes(-file.tell() % 64))
-                for piece in pieces:
-                    file.write(piece)
-            beside.replace(self._file(key))
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        name = key.encode()
+        head = len(name).to_bytes(4, "little") + name
+        whole_file.write(self._file(key), [head, bytes(-len(head) % 64), *pieces])
 
     def read(self, key: str) -> Payload:
         """The payload under *key*, mapped.

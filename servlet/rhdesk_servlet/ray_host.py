@@ -25,7 +25,7 @@ import ray
 import uvloop
 from ray.exceptions import RayError
 
-from rhdesk import processes
+from rhdesk import processes, whole_file
 from rhdesk.errors import SetupFailed
 from rhdesk_servlet.asgi import guarded
 from rhdesk_servlet.auth import Doorman
@@ -174,7 +174,7 @@ class _EnvActor:
             lock=self._lock,
             packages=self._packages,
         )
-        write_beside(self._config.place / "servlet.json", msgspec.json.encode(file))
+        whole_file.write(self._config.place / "servlet.json", [msgspec.json.encode(file)])
         return address
 
     def pid(self) -> int:
@@ -217,10 +217,3 @@ def servlet_requirements() -> tuple[str, ...]:
     # Ray and cloudpickle must be the same on both sides; the rest may be what the user pins.
     same = tuple(f"{name}=={version(name)}" for name in ("ray", "cloudpickle"))
     return (*same, "uvicorn", "httptools", "uvloop", "msgspec")
-
-
-def write_beside(file: Path, data: bytes) -> None:
-    """Replace *file* whole or not at all."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    beside.replace(file)

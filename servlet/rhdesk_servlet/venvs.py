@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from rhdesk import whole_file
 from rhdesk_servlet.locks import Lock
 
 _HASH: Final = re.compile(r"[0-9a-f]{16}")
@@ -60,11 +61,8 @@ class Venvs:
 
     def complete(self, lock: Lock) -> None:
         """Write down that the venv of *lock* is as it should be now."""
-        marker = self.path(lock.hash) / _MARKER
-        beside = marker.with_name(f".{_MARKER}.{os.getpid()}")
         found = Complete(lock, tuple(self._installed(lock.hash)), datetime.now(UTC))
-        beside.write_bytes(msgspec.json.encode(found))
-        beside.replace(marker)
+        whole_file.write(self.path(lock.hash) / _MARKER, [msgspec.json.encode(found)])
 
     def remove(self, name: str) -> None:
         """Nothing half-removed looks complete: the marker goes first."""
