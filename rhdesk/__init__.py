@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from rhdesk.handles.cluster import Cluster as Cluster
     from rhdesk.handles.cluster import cluster as cluster
     from rhdesk.handles.cluster import here as here
+    from rhdesk.handles.cluster import here as obj_store
     from rhdesk.handles.env import Env as Env
+    from rhdesk.handles.env import conda_env as conda_env
     from rhdesk.handles.env import env as env
     from rhdesk.handles.function import Function as Function
     from rhdesk.handles.function import function as function
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from rhdesk.handles.module import module as module
     from rhdesk.handles.naming import current_folder as current_folder
     from rhdesk.handles.naming import exists as exists
+    from rhdesk.handles.naming import ipython as ipython
     from rhdesk.handles.naming import load as load
     from rhdesk.handles.naming import locate as locate
     from rhdesk.handles.naming import resources as resources
@@ -54,11 +57,13 @@ _HOME = {
     "Resource": "rhdesk.handles.resource",
     "RhdeskError": "rhdesk.errors",
     "cluster": "rhdesk.handles.cluster",
+    "conda_env": "rhdesk.handles.env",
     "current_folder": "rhdesk.handles.naming",
     "env": "rhdesk.handles.env",
     "exists": "rhdesk.handles.naming",
     "function": "rhdesk.handles.function",
     "here": "rhdesk.handles.cluster",
+    "ipython": "rhdesk.handles.naming",
     "load": "rhdesk.handles.naming",
     "locate": "rhdesk.handles.naming",
     "module": "rhdesk.handles.module",
@@ -68,7 +73,7 @@ _HOME = {
 }
 """Which module each public name lives in."""
 
-_OLD_SPELLINGS = {"fn": "function", "send": "function"}
+_OLD_SPELLINGS = {"fn": "function", "obj_store": "here", "send": "function"}
 """Names of v0.0.12 that mean another."""
 
 __all__ = [
@@ -82,14 +87,17 @@ __all__ = [
     "RhdeskError",
     "__version__",
     "cluster",
+    "conda_env",
     "current_folder",
     "env",
     "exists",
     "function",
     "here",
+    "ipython",
     "load",
     "locate",
     "module",
+    "obj_store",
     "resources",
     "set_folder",
     "unset_folder",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.errors import BadInput, NotFound
+from rhdesk.handles import naming
 from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import HERE, session
 from rhdesk.models import Cluster as ClusterSeen
@@ -105,9 +108,38 @@ class Cluster(Resource):
 
     def on_this_cluster(self) -> bool:
         """Whether this program itself runs in one of its workers."""
-        import os  # deferred: nothing else here needs it
-
         return "RHDESK_WORKER" in os.environ
+
+    def connect_server_client(self, force_reconnect: bool = False) -> None:
+        """Open the line to it; calls do so by themselves."""
+        self._client()
+
+    def disconnect(self) -> None:
+        """Close nothing: the line is shared by every handle of the program."""
+
+    def ssh(self) -> None:
+        """A shell on it; `here` is this machine, so your own."""
+        subprocess.run([os.environ.get("SHELL", "/bin/sh")], check=False)
+
+    def ssh_creds(self) -> dict[str, Any]:
+        """What SSH would need; nothing, for this machine."""
+        return {}
+
+    def ssh_tunnel(
+        self, local_port: int, remote_port: int | None = None, num_ports_to_try: int = 0
+    ) -> None:
+        raise BadInput("here is this machine: its ports need no tunnel")
+
+    def notebook(
+        self, persist: bool = False, sync_package_on_close: Any = None, port_forward: int = 8888
+    ) -> None:
+        raise BadInput("here is this machine: start JupyterLab as you are used to")
+
+    def add_secrets(self, provider_secrets: dict[str, Any]) -> None:
+        raise BadInput("this version keeps no secrets; give variables: rh.env(env_vars={...})")
+
+    def sync_secrets(self, providers: Sequence[str] | None = None) -> None:
+        raise BadInput("this version keeps no secrets; give variables: rh.env(env_vars={...})")
 
     # ---- commands
 
@@ -150,6 +182,10 @@ class Cluster(Resource):
         had = next((each for each in session().desk.envs(self.key) if each.name == name), None)
         kept = had.packages if had else ()
         session().make_env(EnvSpec(name=name, reqs=(*kept, *reqs)), on=self.key)
+
+    def remove_conda_env(self, env: Any) -> None:
+        """Drop an environment; they are venvs here."""
+        session().desk.drop_env(self._env_name(env), on=self.key)
 
     # ---- objects
 
@@ -198,7 +234,43 @@ class Cluster(Resource):
         """Delete every key."""
         session().desk.clear(on=self.key)
 
+    def put_resource(
+        self, resource: Any, state: dict[str, Any] | None = None, dryrun: bool = False
+    ) -> Any:
+        """Send a function or module here; what its own `to` does."""
+        return resource.to(self)
+
     # ---- runs
+
+    def call(
+        self,
+        module_name: str,
+        method_name: str,
+        *args: Any,
+        stream_logs: bool = True,
+        run_name: str | None = None,
+        remote: bool = False,
+        run_async: bool = False,
+        save: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Call what is saved under a name: a function's ``call``, or a method of a module.
+
+        Args:
+            run_name: Keep the result under this key too.
+            remote: Leave the result on the cluster; returns a handle of it.
+            run_async: Do not wait; returns the run's id.
+            save: As *remote*, for the spelling of old.
+        """
+        saved = naming.load(module_name)
+        target = saved if method_name in {"call", "__call__"} else getattr(saved, method_name)
+        if run_async:
+            return target.run(*args, **kwargs)
+        if remote or save:
+            return target.remote(*args, **kwargs)
+        if run_name and target is saved:
+            kwargs["run_name"] = run_name
+        return target(*args, stream_logs=stream_logs, **kwargs)
 
     def cancel(self, key: str, force: bool = False) -> Run:
         """Cancel a run by its id; when this returns its processes are gone."""

@@ -60,6 +60,15 @@ def env(
     )
 
 
+def conda_env(*_: Any, **__: Any) -> Env:
+    """The spelling of old for conda.
+
+    Raises:
+        BadInput: Always; it says what to use instead.
+    """
+    return env(conda_env={})
+
+
 class Env(Resource):
     """An environment as asked for; `to` makes it on a cluster."""
 

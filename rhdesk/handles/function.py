@@ -244,6 +244,16 @@ class Function(Resource):
         line = session().desk.curl_line(self.called, self.bundle(), method="call", env=env)
         return line if curl_command else line.rsplit(" ", 1)[-1]
 
+    def notebook(
+        self, persist: bool = False, sync_package_on_close: Any = None, port_forward: int = 8888
+    ) -> None:
+        """JupyterLab on its cluster."""
+        self._cluster().notebook(persist, sync_package_on_close, port_forward)
+
+    def send_secrets(self, providers: Sequence[str] | None = None) -> None:
+        """Secrets to its cluster."""
+        self._cluster().sync_secrets(providers)
+
     def keep_warm(self, autostop_mins: int | None = None) -> Self:
         """Nothing to do: a machine of your own is not stopped when idle."""
         return self

@@ -85,6 +85,18 @@ def current_folder() -> str:
     return _folders[-1]
 
 
+def ipython() -> None:
+    """A Python shell where the program is: IPython if it is installed."""
+    try:
+        from IPython import embed  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError:
+        import code
+
+        code.interact()
+    else:
+        embed(colors="neutral")
+
+
 def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     """The handle a config describes.
 

@@ -19,9 +19,15 @@ class Resource:
 
     RESOURCE_TYPE: ClassVar[str] = "resource"
 
-    def __init__(self, name: str | None = None, dryrun: bool | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        dryrun: bool | None = None,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
         self._name = naming.parse(name) if name else None
         self.dryrun = bool(dryrun)
+        self.provenance = provenance
 
     @property
     def name(self) -> str | None:
@@ -89,6 +95,23 @@ class Resource:
         if self._name is None:
             return []
         return session().desk.history(str(self._name), limit=num_entries or 100)
+
+    def share(
+        self,
+        users: list[str],
+        access_type: str = "read",
+        notify_users: bool = True,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Grant others access; names kept in the repository are shared by pushing it."""
+        raise BadInput(
+            f"{self.rns_address or 'an unnamed resource'} is kept in the git repository you work in: "
+            "push it to share it; sharing by user comes with the remote store"
+        )
+
+    def refresh(self) -> Self:
+        """Nothing to do: a handle holds no state of its own."""
+        return self
 
     def is_local(self) -> bool:
         """Whether it is known without a network."""
