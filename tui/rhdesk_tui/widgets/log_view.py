@@ -382,6 +382,7 @@ class LogView(ScrollView, can_focus=True):
         self._resize_log()
         if self.following:
             self._to_end()
+            self.call_after_refresh(self._keep_to_end)
         self._fetch_sight()
 
     def _scroll(self, top: int) -> None:
@@ -394,6 +395,11 @@ class LogView(ScrollView, can_focus=True):
         self._scroll(self._last_top())
         self.cursor = max(self.total - 1, 0)
         self.refresh()
+
+    def _keep_to_end(self) -> None:
+        """A pane that opens beside the log takes its rows a frame later than it says so."""
+        if self.following and self._top != self._last_top():
+            self._to_end()
 
     async def _settle_at_end(self) -> None:
         height = self._height
