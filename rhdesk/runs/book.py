@@ -23,7 +23,7 @@ import msgspec
 
 from rhdesk.errors import BadInput, NotFound, SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.models import Failure, LogHit, LogLine, Run, RunStatus
-from rhdesk.runs.levels import level_of
+from rhdesk.models.level import level_of
 
 APPLICATION: Final = 0x72686472
 _BUSY_S: Final = 30.0

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rhdesk.models import RunStatus
-from rhdesk.runs.levels import level_of as stored_level
+from rhdesk.models.level import level_of as stored_level
 from rhdesk_tui.filtering import Filter
 from rhdesk_tui.levels import level_of
 from rhdesk_tui.wording import age, duration, say_run, size

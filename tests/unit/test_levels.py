@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhdesk.runs.levels import LEVELS, level_of
+from rhdesk.models.level import LEVELS, level_of
 
 
 @pytest.mark.parametrize(
