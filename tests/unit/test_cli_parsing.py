@@ -98,7 +98,7 @@ def test_a_result_reaches_the_terminal_without_what_it_would_obey(
 def test_text_is_shown_as_it_is_and_the_rest_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     for value in ("plain\ntext", {"a": [1, 2]}, None, 0.5, ""):
         output.print_value(value)
-    assert capsys.readouterr().out == 'plain\ntext\n{"a":[1,2]}\nnull\n0.5\n'
+    assert capsys.readouterr().out == 'plain\ntext\n{"a":[1,2]}\n0.5\n'
 
 
 def test_nothing_is_coloured_where_nobody_watches() -> None:
