@@ -29,6 +29,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.screen
 
 screenshots: $(READY)
 	$(BIN)/python screenshots/draw.py

@@ -46,6 +46,17 @@ from rhdesk_tui.workplace import Workplace
 _BRING_HOME_S = 15.0
 
 
+def _leave_alone_what_is_loaded() -> None:
+    """Modules, screens and styles stay: the collector need not walk through them on every key.
+
+    A full collection takes as long as five keys to paint; what is made later is collected in good
+    time, if less often than a program without a screen would.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 class DeskApp(App[None]):
     TITLE = "rhdesk"
     CSS_PATH = ["app.tcss", "screens/explorer.tcss"]  # noqa: RUF012 - typed by the base class
@@ -74,16 +85,18 @@ class DeskApp(App[None]):
         return Explorer(self.workplace)
 
     def on_ready(self) -> None:
-        """What is loaded by now stays: the collector need not walk through it on every key."""
-        gc.collect()
-        gc.freeze()
+        _leave_alone_what_is_loaded()
         _: Worker[None] = self.run_worker(self._bring_home, group="home", exit_on_error=False)
 
     async def _bring_home(self) -> None:
         """Fetch what became of runs nobody followed, now and again while the desk is open."""
+        is_first = True
         while True:
             with suppress(RhdeskError):  # a cluster that is down says so on its own row
                 await self.desk.catch_up()
+            if is_first:
+                _leave_alone_what_is_loaded()  # asking clusters loads a good deal
+            is_first = False
             await asyncio.sleep(_BRING_HOME_S)
 
     # ---- saying
