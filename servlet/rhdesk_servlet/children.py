@@ -8,8 +8,8 @@ import os
 import re
 import signal
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -79,11 +79,7 @@ class Child:
                 os.close(write_end)
             leader = processes.find(process.pid)
             try:
-                reader = asyncio.StreamReader()
-                transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-                    lambda: asyncio.StreamReaderProtocol(reader), pipe
-                )
-                with closing(transport):
+                with _watched(pipe.fileno()) as reader:
                     async for line in _split(process, reader):
                         self.tail.append(line)
                         yield line
@@ -91,6 +87,35 @@ class Child:
             finally:
                 if process.returncode is None and leader is not None:
                     await _end(process, leader)
+
+
+@contextmanager
+def _watched(fd: int) -> Generator[asyncio.StreamReader]:
+    """A reader of a descriptor that stays its opener's.
+
+    A pipe transport would take it over, and under uvloop close it twice: between the two another
+    thread may have been given the same number.
+    """
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    os.set_blocking(fd, False)
+
+    def readable() -> None:
+        try:
+            data = os.read(fd, 65536)
+        except BlockingIOError:
+            return
+        if data:
+            reader.feed_data(data)
+        else:
+            reader.feed_eof()
+            loop.remove_reader(fd)
+
+    loop.add_reader(fd, readable)
+    try:
+        yield reader
+    finally:
+        loop.remove_reader(fd)
 
 
 async def _split(
