@@ -53,7 +53,7 @@ def children(parent: int) -> list[int]:
     return [pid for pid in _pids() if (stat := _stat(pid)) and int(stat[1]) == parent]
 
 
-def family(head: Process, *, mark: str = "", since: int = 0) -> list[Process]:
+def family(head: Process, *, mark: str = "", title: str = "", since: int = 0) -> list[Process]:
     """Everything that comes from *head*, without it: descendants and members of its session.
 
     The session is asked for because a child whose parent died belongs to init.
@@ -61,6 +61,8 @@ def family(head: Process, *, mark: str = "", since: int = 0) -> list[Process]:
     Args:
         mark: ``NAME=value`` in the variables a process was started with; finds those that left
             session and parent behind.
+        title: What *head* calls itself (`/proc/<pid>/comm`); finds those that left and were
+            forked without starting another program, which have its title and not its variables.
         since: Only processes started at or after this tick.
     """
     parents: dict[int, int] = {}
@@ -68,7 +70,7 @@ def family(head: Process, *, mark: str = "", since: int = 0) -> list[Process]:
     for pid in _pids():
         if stat := _stat(pid):
             parents[pid] = int(stat[1])
-            if int(stat[3]) == head.pid or (mark and _carries(pid, mark)):
+            if int(stat[3]) == head.pid or _is_marked(pid, mark, title):
                 found.add(pid)
     found.add(head.pid)
     grew = True
@@ -81,6 +83,12 @@ def family(head: Process, *, mark: str = "", since: int = 0) -> list[Process]:
     # Nobody is older than the head it comes from: such a pid has changed hands.
     youngest = max(since, head.started)
     return [each for each in known if each is not None and each.started >= youngest]
+
+
+def left_behind(mark: str, title: str) -> list[Process]:
+    """What a head that is gone has left: everything with its *mark* or its *title* (see `family`)."""
+    known = (find(pid) for pid in _pids() if _is_marked(pid, mark, title))
+    return [each for each in known if each is not None]
 
 
 def end(those: Iterable[Process], how: signal.Signals = signal.SIGKILL) -> None:
@@ -106,9 +114,14 @@ def _stat(pid: int) -> list[str] | None:
     return text[text.rindex(")") + 2 :].split()
 
 
-def _carries(pid: int, mark: str) -> bool:
+def _is_marked(pid: int, mark: str, title: str) -> bool:
+    return (title != "" and _reads(pid, "comm").rstrip(b"\n") == title.encode()) or (
+        mark != "" and mark.encode() in _reads(pid, "environ").split(b"\0")
+    )
+
+
+def _reads(pid: int, what: str) -> bytes:
     try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/{what}").read_bytes()
     except OSError:
-        return False
-    return mark.encode() in variables.split(b"\0")
+        return b""

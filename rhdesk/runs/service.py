@@ -28,6 +28,8 @@ from rhdesk.wire.messages import Called, Failed, RunEnd, RunSeen, pack, unpack
 from rhdesk.wire.payload import Payload
 
 _TRIES: Final = 8
+_CANCEL_S: Final = 5.0
+"""How long a cluster that is taken down has to stop one run."""
 _STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 
@@ -177,10 +179,17 @@ class Runs:
         return await self.wait(run_id)
 
     async def cancel_all(self, cluster: str) -> list[Run]:
-        """Cancel every run of a cluster that has not ended."""
+        """Cancel every run of a cluster that has not ended; what does not answer is lost."""
         unfinished = await self._recorder.read(lambda book: book.unfinished())
-        mine = [run for run in unfinished if run.cluster == cluster]
-        return [await self.cancel(run.run_id, force=True) for run in mine]
+        ended: list[Run] = []
+        for run in [each for each in unfinished if each.cluster == cluster]:
+            try:
+                async with asyncio.timeout(_CANCEL_S):
+                    ended.append(await self.cancel(run.run_id, force=True))
+            except (TimeoutError, ConnectionFailed) as exc:
+                why = str(exc) or f"it did not stop within {_CANCEL_S:g} s"
+                ended.append(self.record_lost(run, f"taken down with its cluster: {why}"))
+        return ended
 
     async def wait(self, run_id: str) -> Run:
         """Wait until a run has ended, storing its lines; returns it as recorded."""

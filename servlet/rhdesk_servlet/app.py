@@ -6,6 +6,7 @@ import secrets
 import struct
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -139,7 +140,7 @@ class EnvServlet:
         definition = self._code.named(name)
         entry = self._code.entry(definition)
         called = Called(
-            run_id=request.header(b"idempotency-key").decode("latin-1") or secrets.token_hex(16),
+            run_id=_run_id(request.header(b"idempotency-key"), name, method),
             definition=definition,
             instance=name if entry.kind == "module" else "",
             method="" if method == "call" else method,
@@ -172,6 +173,13 @@ async def _until_end(batches: AsyncGenerator[list[Frame]]) -> tuple[Frame, list[
             last = each
     assert last is not None, "a followed run ends with a frame"
     return last, items
+
+
+def _run_id(key: bytes, name: str, method: str) -> str:
+    """The same for the same key of the same function; without a key, a new one."""
+    if not key:
+        return secrets.token_hex(16)
+    return sha256(b"\0".join([key, name.encode(), method.encode()])).hexdigest()[:32]
 
 
 def _json_arguments(body: bytes) -> tuple[list[Any], dict[str, Any]]:

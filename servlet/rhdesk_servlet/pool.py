@@ -106,9 +106,11 @@ class Pool:
         self._waiting: deque[Job] = deque()
         self._control: socket.socket
         self._process: asyncio.subprocess.Process
+        self._lost = asyncio.Event()
 
     async def start(self) -> None:
-        """Start the zygote."""
+        """Start the zygote; what an env servlet before this one left running is ended first."""
+        await asyncio.to_thread(_bury, self._folder / "workers")
         ours, theirs = channel.pair()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -123,6 +125,10 @@ class Pool:
         ours.setblocking(False)
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._hear_zygote)
+
+    async def lost(self) -> None:
+        """Return once the zygote is gone, and its workers with it: nothing can run here any more."""
+        await self._lost.wait()
 
     async def close(self) -> None:
         """End every worker and what it started."""
@@ -173,7 +179,8 @@ class Pool:
         """End what a run started on the side: processes younger than *since* (ticks)."""
         if found := processes.find(worker.pid):
             mark = f"{zygote.MARK}={worker.worker_id}"
-            processes.end(processes.family(found, mark=mark, since=since))
+            title = zygote.title(worker.worker_id)
+            processes.end(processes.family(found, mark=mark, title=title, since=since))
 
     def kill(self, worker: Worker, why: str) -> None:
         """End a worker that did not stop when asked, and everything it started."""
@@ -294,6 +301,7 @@ class Pool:
                 return
             if not data:
                 asyncio.get_running_loop().remove_reader(self._control)
+                self._lost.set()
                 return
             news = zygote.decode_news(data)
             if isinstance(news, zygote.Forked):
@@ -333,6 +341,14 @@ class Pool:
         self.end_family(worker, 0)
         if found := processes.find(worker.pid):
             processes.end([found])
+
+
+def _bury(workers: Path) -> None:
+    """End what the runs of a killed env servlet started: its workers died with it, they did not."""
+    for folder in workers.iterdir() if workers.is_dir() else ():
+        mark = f"{zygote.MARK}={folder.name}"
+        processes.end(processes.left_behind(mark, zygote.title(folder.name)))
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def how_it_died(died: zygote.Died) -> str:

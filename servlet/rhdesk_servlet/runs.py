@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import struct
 import time
 from collections import OrderedDict, deque
@@ -12,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from rhdesk.errors import NotFound, RunCancelled, RunLost, RunTimedOut
+from rhdesk.errors import BadInput, NotFound, RunCancelled, RunLost, RunTimedOut
 from rhdesk.wire.frames import Frame, Kind, Lines
 from rhdesk.wire.messages import Called, Failed, RunEnd, RunSeen, pack, unpack
 from rhdesk.wire.payload import Payload
@@ -20,9 +22,12 @@ from rhdesk_servlet.channel import Call, Ended, Entry, Yielded
 from rhdesk_servlet.pool import GRACE_S, Body, Job, Pool, Worker
 from rhdesk_servlet.spool import SpoolReader, SpoolWriter
 
+_log: Final = logging.getLogger(__name__)
 KEEP_RESULT_BYTES: Final = 256 * 1024 * 1024
 KEEP_RUNS: Final = 10_000
 """Finished runs remembered in memory; the journal on disk remembers every id."""
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+"""It names a file and is a word of the journal."""
 _ABANDONED_S: Final = 60.0
 """A generator nobody reads any more is ended after this."""
 _POLL_S: Final = 0.02
@@ -93,7 +98,10 @@ class Run:
         """Move what C code and subprocesses printed into the spool."""
         for worker in self.workers:
             if worker.raw is not None and (last or next(iter(worker.jobs), "") == self.run_id):
-                worker.raw.take(self.raw_spool, last=last)
+                try:
+                    worker.raw.take(self.raw_spool, last=last)
+                except OSError as exc:  # a full disk ends no run; the lines wait for room
+                    _log.warning("the output of run %s cannot be kept: %s", self.run_id, exc)
         if self.raw_spool.lines:
             self.has_lines = True
 
@@ -140,8 +148,14 @@ class Runs:
         """Start a run; a run with this id that was started before is returned as it stands.
 
         Raises:
+            BadInput: The id is not a plain word.
             RunLost: It was started by an env servlet that has since died.
         """
+        if _RUN_ID.fullmatch(called.run_id) is None:
+            raise BadInput(
+                f"{called.run_id[:80]!r} cannot be the id of a run; "
+                "letters, digits, - and _ can, 100 at most"
+            )
         if (known := self._runs.get(called.run_id)) is not None:
             return known
         if (earlier := self._earlier.get(called.run_id)) is not None:
@@ -280,7 +294,10 @@ class Runs:
         run.ended_at = time.time()
         if run.timer is not None:
             run.timer.cancel()
-        os.write(self._journal, b"E %s %s\n" % (run.run_id.encode(), status.encode()))
+        try:
+            os.write(self._journal, b"E %s %s\n" % (run.run_id.encode(), status.encode()))
+        except OSError as exc:  # a later env servlet will call it lost
+            _log.warning("the end of run %s cannot be written down: %s", run.run_id, exc)
         self._active.discard(run)
         run.counted_bytes = run.held_bytes()
         self._result_bytes += run.counted_bytes

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from rhdesk.errors import ServletDied
 from rhdesk_servlet.app import EnvServlet
 from rhdesk_servlet.asgi import guarded
 from rhdesk_servlet.auth import Doorman
@@ -38,6 +39,12 @@ class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.folder) / "envs" / self.name
 
 
+async def _need(pool: Pool) -> None:
+    """Fail when the pool does: a servlet that cannot run anything is started anew."""
+    await pool.lost()
+    raise ServletDied("the process that starts the workers was killed")
+
+
 def read_token(folder: Path) -> str:
     """The cluster's token: a file only its owner reads."""
     return (folder / "token").read_text("ascii").strip()
@@ -57,6 +64,7 @@ async def serve_env(config: EnvConfig, ready: Callable[[str], None]) -> None:
     doorman = Doorman(config.cluster_id, read_token(folder))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runs.tend())
+        tasks.create_task(_need(pool))
         await serve(guarded(doorman, application), listen(config.host), ready)
     await pool.close()
 

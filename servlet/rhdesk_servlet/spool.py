@@ -21,6 +21,8 @@ STDERR: Final = 2
 MAX_LINE: Final = 256 * 1024
 """Characters of one line; a longer one continues on the next."""
 _READ: Final = 256 * 1024
+_LONGEST_ESCAPE: Final = 6
+"""Bytes of one character in JSON at most."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(SpoolLine).decode
 
@@ -31,16 +33,23 @@ class SpoolWriter:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._fd = -1
+        self._waiting = b""
         self.lines = 0
 
     def write(self, stream: int, texts: list[str]) -> None:
+        """Append lines.
+
+        Raises:
+            OSError: The disk is full; what is not written goes before the next lines.
+        """
         if self._fd < 0:
-            self._fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            self._waiting = b"" if _ends_whole(self._fd) else b"\n"
         at = time.time()
-        data = b"".join(_encode(SpoolLine(at, stream, text)) + b"\n" for text in texts)
+        self._waiting += b"".join(_line(at, stream, text) for text in texts)
         self.lines += len(texts)
-        while data:
-            data = data[os.write(self._fd, data) :]
+        while self._waiting:
+            self._waiting = self._waiting[os.write(self._fd, self._waiting) :]
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -65,17 +74,46 @@ class SpoolReader:
                 self._fd = os.open(self._file, os.O_RDONLY)
             except FileNotFoundError:
                 return []
-        data = os.read(self._fd, _READ)
-        if not data:
-            return []
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        self.next_seq += len(whole)
-        return [_decode(line) for line in whole]
+        lines: list[SpoolLine] = []
+        while not lines:  # one line may be longer than one read
+            data = os.read(self._fd, _READ)
+            if not data:
+                return []
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            lines = [line for each in whole if (line := _read(each)) is not None]
+        self.next_seq += len(lines)
+        return lines
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _line(at: float, stream: int, text: str) -> bytes:
+    try:
+        return _encode(SpoolLine(at, stream, text)) + b"\n"
+    except UnicodeEncodeError:  # half a character, as in the name of a file that is not UTF-8
+        whole = text.encode("utf-8", "replace").decode()
+        return _encode(SpoolLine(at, stream, whole)) + b"\n"
+
+
+def _ends_whole(fd: int) -> bool:
+    size = os.fstat(fd).st_size
+    return size == 0 or os.pread(fd, 1, size - 1) == b"\n"
+
+
+def _read(data: bytes) -> SpoolLine | None:
+    """One line; of one that a kill cut short what is there, and None when that is nothing."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        for cut in range(min(_LONGEST_ESCAPE, len(data))):
+            try:
+                return _decode(data[: len(data) - cut] + b'"]')
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+        return None
 
 
 class LineCutter:

@@ -22,8 +22,9 @@ import msgspec
 from rhdesk_servlet import worker
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
 MARK: Final = "RHDESK_WORKER"
-"""Variable every worker has, and with it every process a run starts."""
+"""Variable every worker has, and with it every program a run starts."""
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True, tag="fork"):
@@ -55,6 +56,11 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def title(worker_id: str) -> str:
+    """What a worker calls itself, and with it every process that is forked from it."""
+    return f"rh:{worker_id[:12]}"  # the kernel keeps 15 bytes
 
 
 def main() -> None:
@@ -102,6 +108,7 @@ def _fork(control: socket.socket, wake: tuple[int, int], asked: Fork, fd: int) -
         os.setsid()
         die_with_parent(parent)
         os.environ[MARK] = asked.worker_id
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, title(asked.worker_id).encode())
         worker.main(socket.socket(fileno=fd), Path(asked.folder))
         os._exit(0)
     os.close(fd)

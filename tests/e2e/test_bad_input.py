@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import subprocess
+import time
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,17 @@ def _mounted(tmp_path: Path, options: str) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def _fill(file: Path) -> None:
+    """Take what room the file system has left."""
+    with file.open("wb", buffering=0) as out, pytest.raises(OSError, match="No space left"):
+        _fill_up(out)
+
+
+def _fill_up(out: RawIOBase) -> None:
+    while True:
+        out.write(b"x" * 4096)
+
+
 def test_a_read_only_home_says_so_before_anything_is_said_to_be_saved(
     tmp_path: Path, read_only: Path
 ) -> None:
@@ -147,12 +159,7 @@ def test_a_full_disk_refuses_the_call_and_keeps_what_was_recorded(
     try:
         assert place.rhdesk("call", "app.py:f", "3").stdout == "rrr\n"
         filler = small_disk / "filler"
-        with filler.open("wb") as out:
-            try:
-                while True:
-                    os.write(out.fileno(), b"x" * 4096)
-            except OSError:
-                pass
+        _fill(filler)
         done = place.rhdesk("call", "app.py:f", "4", check=False)
         assert done.returncode == 8, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
@@ -162,3 +169,63 @@ def test_a_full_disk_refuses_the_call_and_keeps_what_was_recorded(
         assert place.rhdesk("call", "app.py:f", "2").stdout == "rr\n"
     finally:
         place.environ = environ
+
+
+@pytest.fixture
+def place_on_a_small_disk(tmp_path: Path) -> Iterator[Place]:
+    """A cluster whose folder, with journals and spools, is on a file system of 16 MB."""
+    for disk in _mounted(tmp_path, "size=16m"):
+        small = Place(tmp_path)
+        small.environ |= {"RHDESK_DATA_DIR": str(disk / "data")}
+        small.rhdesk("up", "here")
+        yield small
+        small.rhdesk("down", "here", check=False)
+
+
+def test_a_disk_that_fills_on_the_cluster_ends_no_env_servlet_and_hangs_no_call(
+    place_on_a_small_disk: Place, tmp_path: Path
+) -> None:
+    small = place_on_a_small_disk
+    small.script(
+        "full.py",
+        "import os, time\n"
+        "def talk(mark, raw: bool):\n"
+        "    open(mark, 'w').close()\n"
+        "    for i in range(60):\n"
+        "        os.system(f'echo raw {i}') if raw else print('line', i, 'x' * 1000)\n"
+        "        time.sleep(0.02)\n"
+        "    return 'ended'\n"
+        "def add(x: int): return x + 1\n",
+    )
+    servlet = small.environ["RHDESK_DATA_DIR"] + "/clusters/here/envs/base/servlet.json"
+    before = json.loads(Path(servlet).read_text())["process"]["pid"]
+    assert small.rhdesk("call", "full.py:add", "1").stdout == "2\n"
+    other_record = {"RHDESK_DATA_DIR": str(tmp_path / "elsewhere")}
+    elsewhere = Path(other_record["RHDESK_DATA_DIR"])
+    elsewhere.mkdir(mode=0o700)
+    (elsewhere / "clusters").symlink_to(small.environ["RHDESK_DATA_DIR"] + "/clusters")
+    environ = small.environ
+    small.environ = environ | other_record
+    try:
+        assert small.rhdesk("call", "full.py:add", "1").stdout == "2\n"
+        for raw in ("true", "false"):
+            mark = tmp_path / f"mark-{raw}"
+            args = ("-m", "rhdesk.cli", "call", "full.py:talk", str(mark), raw)
+            program = small.start(*args)
+            give_up = time.monotonic() + 20
+            while not mark.exists():
+                assert time.monotonic() < give_up
+                time.sleep(0.02)
+            filler = Path(environ["RHDESK_DATA_DIR"]).parent / "filler"
+            _fill(filler)
+            out_text, err = program.communicate(timeout=30)
+            filler.unlink()
+            if raw == "false":  # print itself fails, as it would with a full disk at home
+                assert program.returncode in {0, 10}, err
+            else:
+                assert program.returncode == 0, err
+                assert out_text.endswith("ended\n")
+            assert small.rhdesk("call", "full.py:add", "1").stdout == "2\n"
+    finally:
+        small.environ = environ
+    assert json.loads(Path(servlet).read_text())["process"]["pid"] == before

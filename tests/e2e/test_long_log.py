@@ -33,3 +33,18 @@ def test_every_line_is_in_the_store_once_and_in_order(place: Place, face: str) -
         rows = db.execute("select seq, text from log_line where run = ? order by seq", (key,))
         assert lines == COUNT
         assert [tuple(row) for row in rows] == [(i, f"line {i}") for i in range(COUNT)]
+
+
+@pytest.mark.parametrize("char", ["x", "\\x01"])
+def test_one_line_of_a_megabyte_is_all_there_though_nothing_follows_it(
+    place: Place, char: str
+) -> None:
+    """Written as JSON, a control character is six: the line is larger than any read of the spool."""
+    place.script(
+        "wide.py", f"def wide():\n    print('{char}' * 1_000_000 + 'END')\n    print('last')\n"
+    )
+    shown = place.rhdesk("call", "wide.py:wide").stdout.splitlines()
+    assert shown[-2].endswith("END")
+    assert shown[-1] == "last"
+    if char == "x":
+        assert "".join(shown[:-1]) == "x" * 1_000_000 + "END"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import http.client
 import json
 import os
 import pickle
@@ -18,10 +17,11 @@ from pathlib import Path
 import pytest
 
 import rhdesk_servlet
-from rhdesk.wire.messages import Called, Definition, pack
+from rhdesk.wire.messages import Called, pack
 from rhdesk.wire.payload import Head, Payload, Value
-from rhdesk.wire.routes import H_CALL, H_CLUSTER, H_WIRE, WIRE
+from rhdesk.wire.routes import H_CALL
 from tests.conftest import Place
+from tests.e2e.far import Far
 
 pytestmark = pytest.mark.ray
 
@@ -52,39 +52,6 @@ def _word(pattern: ast.pattern) -> str:
     if isinstance(pattern, ast.MatchValue) and isinstance(pattern.value, ast.Constant):
         return str(pattern.value.value)
     return "x"
-
-
-class Far:
-    def __init__(self, place: Place) -> None:
-        folder = place.data / "clusters" / "here"
-        started = json.loads((folder / "cluster.json").read_text())
-        servlet = json.loads((folder / "envs" / "base" / "servlet.json").read_text())
-        self.cluster_id = started["cluster_id"]
-        self.token = (folder / "token").read_text()
-        self.addresses = {
-            "gateway.py": f"127.0.0.1:{started['port']}",
-            "app.py": servlet["address"],
-        }
-
-    def headers(self, **changed: str | None) -> dict[str, str]:
-        right: dict[str, str | None] = {
-            "authorization": f"Bearer {self.token}",
-            H_CLUSTER: self.cluster_id,
-            H_WIRE: str(WIRE),
-        }
-        right |= {key.replace("_", "-"): value for key, value in changed.items()}
-        return {key: value for key, value in right.items() if value is not None}
-
-    def ask(
-        self, source: str, method: str, path: str, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self.addresses[source], timeout=10)
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
 
 
 def canary_payload(file: Path) -> bytes:
@@ -123,33 +90,58 @@ def test_with_the_right_token_the_canary_is_opened(place: Place, tmp_path: Path)
     """The control: the same bytes, let in."""
     far = Far(place)
     canary = tmp_path / "canary"
-    definition = Definition(kind="function", name="~/ident", module="builtins", qualname="id")
-    head = pack(definition)
-    body = len(head).to_bytes(4, "little") + head
-    status, digest = far.ask("app.py", "PUT", "/v1/definitions", body, far.headers())
-    assert status == 200
-    called = Called(run_id=os.urandom(16).hex(), definition=digest.decode())
-    headers = far.headers() | {H_CALL: base64.b64encode(pack(called)).decode()}
-    status, _ = far.ask("app.py", "POST", "/v1/call", canary_payload(canary), headers)
+    called = Called(run_id=os.urandom(16).hex(), definition=far.define("builtins", "id"))
+    status, _ = far.call(called, canary_payload(canary))
     assert status == 200
     assert canary.exists()
 
 
+def test_no_route_of_the_servlets_is_left_out() -> None:
+    """The control of the list above: as many routes as the sources have cases."""
+    for source in ("gateway.py", "app.py"):
+        text = (Path(rhdesk_servlet.__file__).parent / source).read_text()
+        assert len(routes(source)) == text.count("            case ("), source
+
+
 def test_a_run_id_seen_before_is_not_run_again(place: Place, tmp_path: Path) -> None:
     far = Far(place)
-    canary = tmp_path / "canary"
-    definition = Definition(kind="function", name="~/mkdir", module="os", qualname="mkdir")
-    head = pack(definition)
-    _, digest = far.ask(
-        "app.py", "PUT", "/v1/definitions", len(head).to_bytes(4, "little") + head, far.headers()
-    )
-    called = Called(run_id=os.urandom(16).hex(), definition=digest.decode())
-    headers = far.headers() | {H_CALL: base64.b64encode(pack(called)).decode()}
-    body = Payload.of_call([str(canary)], {}).to_bytes()
-    first = far.ask("app.py", "POST", "/v1/call", body, headers)
-    canary.rmdir()
-    assert far.ask("app.py", "POST", "/v1/call", body, headers) == first
-    assert not canary.exists()
+    made = tmp_path / "made"
+    called = Called(run_id=os.urandom(16).hex(), definition=far.define("os", "mkdir"))
+    body = Payload.of_call([str(made)], {}).to_bytes()
+    first = far.call(called, body)
+    made.rmdir()
+    assert far.call(called, body) == first
+    assert not made.exists()
+    another = Called(run_id=os.urandom(16).hex(), definition=called.definition)
+    assert far.call(another, body)[0] == 200
+    assert made.exists(), "the control: another id does run"
+
+
+@pytest.mark.parametrize("run_id", ["", "../../escaped", "two words", "line\nbreak", "x" * 200])
+def test_a_run_id_that_is_no_plain_word_is_refused(
+    place: Place, tmp_path: Path, run_id: str
+) -> None:
+    """It names a file on the cluster, and a line of its journal."""
+    far = Far(place)
+    made = tmp_path / "made"
+    called = Called(run_id=run_id, definition=far.define("os", "mkdir"))
+    status, answer = far.call(called, Payload.of_call([str(made)], {}).to_bytes())
+    assert status == 400, answer
+    assert not made.exists()
+
+
+def test_the_idempotency_key_of_a_json_call_may_be_any_text(place: Place, tmp_path: Path) -> None:
+    far = Far(place)
+    far.define("os", "mkdir")
+    far.define("os", "rmdir")
+    made = tmp_path / "made"
+    body = json.dumps({"args": [str(made)]}).encode()
+    headers = far.headers() | {"idempotency-key": "order 66/../a"}
+    assert far.ask("app.py", "POST", "/call/~%2Fmkdir/call", body, headers) == (200, b"null")
+    assert far.ask("app.py", "POST", "/call/~%2Frmdir/call", body, headers) == (200, b"null")
+    assert not made.exists(), "the key of a call of one function is not that of another's"
+    assert far.ask("app.py", "POST", "/call/~%2Fmkdir/call", body, headers) == (200, b"null")
+    assert not made.exists()
 
 
 def test_everything_listens_on_loopback_only(place: Place) -> None:

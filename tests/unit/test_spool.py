@@ -55,6 +55,39 @@ def test_what_is_written_is_read_in_order_while_it_grows(tmp_path: Path) -> None
         each.close()
 
 
+def test_a_line_longer_than_any_read_is_read_whole(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path / "spool")
+    wide = "\x01" * MAX_LINE
+    writer.write(STDOUT, [wide, "next"])
+    reader = SpoolReader(tmp_path / "spool")
+    assert read_all(reader) == [wide, "next"]
+    assert reader.next_seq == 2
+    reader.close()
+    writer.close()
+
+
+def test_a_line_cut_by_a_kill_keeps_what_was_written_and_spoils_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "spool"
+    for cut in range(1, 60):
+        writer = SpoolWriter(file)
+        writer.write(STDOUT, ["whole", "a\u0001b and the rest"])
+        writer.close()
+        file.write_bytes(file.read_bytes()[:-cut])
+        after = SpoolWriter(file)
+        after.write(STDERR, ["from another", "writer"])
+        after.close()
+        reader = SpoolReader(file)
+        texts = read_all(reader)
+        assert reader.next_seq == len(texts)
+        assert texts[-2:] == ["from another", "writer"]
+        first, second = [*texts[:-2], "", ""][:2]
+        assert "whole".startswith(first)
+        assert "a\x01b and the rest".startswith(second)
+        assert first == "whole" or cut > 40
+        reader.close()
+        file.unlink()
+
+
 def test_a_line_half_written_waits_for_its_end(tmp_path: Path) -> None:
     file = tmp_path / "spool"
     writer = SpoolWriter(file)
