@@ -159,8 +159,10 @@ def size(pieces: Iterable[Buffer]) -> int:
 def is_plain(value: Any) -> bool:
     """Whether msgpack returns exactly what it was given (tuples, sets, big ints do not)."""
     kind = type(value)
-    if value is None or kind is bool or kind is float or kind is str:
+    if value is None or kind is bool or kind is float:
         return True
+    if kind is str:
+        return _is_text(value)
     if kind is int:
         return bool(-_INT64 <= value < _INT64)
     return _is_plain_container(value, [_PLAIN_NODES])
@@ -171,7 +173,7 @@ def _is_plain_container(value: Any, left: list[int]) -> bool:
     if kind is list:
         members: Iterable[Any] = value
     elif kind is dict:
-        if any(type(key) is not str for key in value):
+        if any(type(key) is not str or not _is_text(key) for key in value):
             return False
         members = value.values()
     else:
@@ -181,13 +183,28 @@ def _is_plain_container(value: Any, left: list[int]) -> bool:
         return False
     for member in members:
         of = type(member)
-        if of is str or of is float or of is bool or member is None:
+        if of is float or of is bool or member is None:
             continue
-        if of is int:
+        if of is str:
+            if not _is_text(member):
+                return False
+        elif of is int:
             if not -_INT64 <= member < _INT64:
                 return False
         elif not _is_plain_container(member, left):
             return False
+    return True
+
+
+def _is_text(value: str) -> bool:
+    """Whether it is whole characters: half of one, as in the name of a file that is not UTF-8, is
+    a string in Python only."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
     return True
 
 

@@ -290,13 +290,23 @@ def _failed(error: BaseException) -> Failed:
         return Failed(kind=RunCancelled.code, message="the run was cancelled")
     if isinstance(error, RhdeskError):
         # Ours: it says all there is to say, and no frame of the user's led to it.
-        return Failed(kind=error.code, message=str(error))
+        return Failed(kind=error.code, message=_whole(str(error)))
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     try:
         message = str(error)
     except Exception as exc:  # noqa: BLE001 -- __str__ is the user's code
         message = f"(its message cannot be shown: {exc!r})"
-    return Failed(kind=kind, message=message, traceback=_traceback(error), pickle=_pickled(error))
+    return Failed(
+        kind=_whole(kind),
+        message=_whole(message),
+        traceback=_whole(_traceback(error)),
+        pickle=_pickled(error),
+    )
+
+
+def _whole(text: str) -> str:
+    """The text, with a mark where it holds half a character, which cannot be sent."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _traceback(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,44 @@ def test_a_hostile_message_is_harmless_too(place: Place) -> None:
     assert done.returncode == 10
     assert "message" in done.stderr
     assert not CONTROL.search(done.stderr)
+
+
+HALF = r"""
+import os
+
+
+def prints(folder):
+    open(os.path.join(os.fsencode(folder), b"bad\xff.txt"), "w").close()
+    for name in os.listdir(folder):
+        print("found", name)
+    return len(name)
+
+
+def returns():
+    return "half \ud800 a character"
+
+
+def raises():
+    raise ValueError("half \ud800 a character")
+"""
+
+
+def test_text_that_no_encoding_holds_is_shown_with_a_mark_in_its_place(
+    place: Place, tmp_path: Path
+) -> None:
+    """File names that are not UTF-8 come to Python as such text, and are printed every day."""
+    place.script("half.py", HALF)
+    folder = tmp_path / "names"
+    folder.mkdir()
+    assert place.rhdesk("call", "half.py:prints", str(folder)).stdout == "found bad?.txt\n8\n"
+    done = place.rhdesk("call", "half.py:raises", check=False)
+    assert done.returncode == 10, done.stderr
+    assert "half ? a character" in done.stderr
+    script = place.script(
+        "halves.py",
+        "import rhdesk as rh\nfrom half import *\n"
+        "print(rh.function(returns).to('here')() == returns())\n"
+        "try:\n    rh.function(raises).to('here')()\n"
+        "except ValueError as error:\n    print(str(error) == 'half \\ud800 a character')\n",
+    )
+    assert place.python(str(script)).stdout == "True\nTrue\n"
