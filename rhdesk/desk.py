@@ -6,6 +6,7 @@ late as it can: a room is entered, and its library imported, when a verb first n
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import socket
@@ -601,20 +602,29 @@ class AsyncDesk:
     async def remove_runs(self, run_ids: Sequence[str]) -> int:
         """Remove finished runs with their lines; returns how many."""
         full = [(await self.run(run_id)).run_id for run_id in run_ids]
-        return await self.recorder.write(lambda book: book.remove(full))
+        count = await self.recorder.write(lambda book: book.remove(full))
+        await self._forget_results()
+        return count
 
     async def retain(self) -> int:
-        """Apply ``keep_days`` and ``keep_bytes``; returns how many runs went."""
+        """Apply ``keep_days`` and ``keep_bytes``; returns how many runs went, their results too."""
         kept = self.settings
-        return await self.recorder.write(
+        count = await self.recorder.write(
             lambda book: book.retain(
                 datetime.now(UTC), keep_days=kept.keep_days, keep_bytes=kept.keep_bytes
             )
         )
+        await self._forget_results()
+        return count
 
     async def catch_up(self) -> int:
         """Bring home what happened to runs while nobody followed them; returns how many ended."""
         return await self.runs_room.catch_up()
+
+    async def _forget_results(self) -> None:
+        """Remove the results of runs that are gone; equal results are kept once, by hash."""
+        needed = await self.recorder.read(lambda book: book.results())
+        await asyncio.to_thread(self.results.keep_only, needed)
 
     async def _saved_env(self, target: str) -> str:
         from rhdesk.code.bundling import is_spec

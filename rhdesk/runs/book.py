@@ -303,6 +303,11 @@ class RunBook:
         where, values = _where(function, status, cluster)
         return int(self._one(f"SELECT count(*) FROM run {where}", *values) or 0)
 
+    def results(self) -> set[str]:
+        """Hashes of the results that runs have."""
+        with self._understood():
+            return {row[0] for row in self._db.execute("SELECT DISTINCT result FROM run")} - {""}
+
     def unfinished(self) -> list[Run]:
         """Runs whose end their cluster has not told: those that run, and those lost with it."""
         with self._understood():

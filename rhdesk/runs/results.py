@@ -22,6 +22,7 @@ from rhdesk.wire.pickles import Buffer
 KEEP_BYTES: Final = 16 * 1024 * 1024
 """A larger result is recorded as described, and not kept on the desk."""
 TEXT: Final = 200
+_YOUNG_S: Final = 3600.0
 _LINGER_S: Final = 0.05
 _SPELLED: Final = (type(None), bool, int, float, str, list, dict, tuple, set)
 _short = reprlib.Repr()
@@ -82,9 +83,18 @@ class Results:
         except FileNotFoundError:
             raise NotFound(digest[:12], kind="kept result") from None
 
-    def remove(self, digests: set[str]) -> None:
-        for digest in digests:
-            self._file(digest).unlink(missing_ok=True)
+    def keep_only(self, digests: set[str]) -> int:
+        """Remove the results of no run; returns how many.
+
+        One that is younger than an hour may belong to a run that is just being written down.
+        """
+        removed = 0
+        old = time.time() - _YOUNG_S
+        for file in self._folder.glob("??/*"):
+            if file.name not in digests and file.stat().st_mtime < old:
+                file.unlink(missing_ok=True)
+                removed += 1
+        return removed
 
     def _store_soon(self) -> None:
         """Let results gather: short calls come in swarms, often with the same result."""

@@ -258,6 +258,9 @@ class FakeDesk(AsyncDesk):
     async def catch_up(self) -> int:
         return 0
 
+    async def retain(self) -> int:
+        return 0
+
     async def runs(
         self,
         *,

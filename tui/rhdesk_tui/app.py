@@ -95,6 +95,8 @@ class DeskApp(App[None]):
             with suppress(RhdeskError):  # a cluster that is down says so on its own row
                 await self.desk.catch_up()
             if is_first:
+                with suppress(RhdeskError):
+                    await self.desk.retain()
                 _leave_alone_what_is_loaded()  # asking clusters loads a good deal
             is_first = False
             await asyncio.sleep(_BRING_HOME_S)
