@@ -185,6 +185,7 @@ def place_on_a_small_disk(tmp_path: Path) -> Iterator[Place]:
 def test_a_disk_that_fills_on_the_cluster_ends_no_env_servlet_and_hangs_no_call(
     place_on_a_small_disk: Place, tmp_path: Path
 ) -> None:
+    # The spool needs its second page while the file it is fed from still has room in its first.
     small = place_on_a_small_disk
     small.script(
         "full.py",
@@ -192,7 +193,7 @@ def test_a_disk_that_fills_on_the_cluster_ends_no_env_servlet_and_hangs_no_call(
         "def talk(mark, raw: bool):\n"
         "    open(mark, 'w').close()\n"
         "    for i in range(60):\n"
-        "        os.system(f'echo raw {i}') if raw else print('line', i, 'x' * 1000)\n"
+        "        os.system('echo ' + 'y' * 90) if raw else print('line', i, 'x' * 1000)\n"
         "        time.sleep(0.02)\n"
         "    return 'ended'\n"
         "def add(x: int): return x + 1\n",
