@@ -295,7 +295,7 @@ class AsyncDesk:
         signature = await self.signature(target, method=method)
         named, placed = read_arguments(signature, arguments or {}, args)
         positional, keywords = bind(signature, named, placed, name=_short(target))
-        env = env or await self._saved_env(target)
+        env = env or await self._ready_env(target, on)
         if bundle.kind == "module" and not method:
             method = "__init__"
         return await self.start(
@@ -626,13 +626,29 @@ class AsyncDesk:
         needed = await self.recorder.read(lambda book: book.results())
         await asyncio.to_thread(self.results.keep_only, needed)
 
+    async def _ready_env(self, target: str, on: str) -> str:
+        """The environment a name was saved with, made on the cluster if it is not there yet."""
+        name = await self._saved_env(target)
+        if name != "base":
+            env = (await self.load(target)).config["env"]
+            if isinstance(env, dict) and env.get("reqs"):
+                fields = ("reqs", "setup_cmds", "env_vars", "working_dir")
+                known = {field: env[field] for field in fields if env.get(field)}
+                spec = msgspec.convert({"name": name, **known}, EnvSpec)
+                async with aclosing(self.make_env(spec, on=on)) as steps:
+                    async for _ in steps:
+                        pass
+        return name
+
     async def _saved_env(self, target: str) -> str:
         from rhdesk.code.bundling import is_spec
 
         if is_spec(target):
             return "base"
         env = (await self.load(target)).config.get("env", "base")
-        return str(env.get("name", "base") if isinstance(env, dict) else env or "base")
+        if isinstance(env, dict):
+            return str(env.get("env_name") or "base")
+        return str(env or "base")
 
 
 def _example(parameter: Parameter) -> Any:

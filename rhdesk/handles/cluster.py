@@ -101,10 +101,23 @@ class Cluster(Resource):
         if not self.is_up() and restart_server:
             self.up()
 
-    def restart_server(self, **_: Any) -> None:
+    def restart_server(
+        self,
+        _rh_install_url: str | None = None,
+        resync_rh: bool = True,
+        restart_ray: bool = True,
+        env_activate_cmd: str | None = None,
+    ) -> None:
         """Down and up again. What runs is ended; names and the record stay."""
         self.teardown()
         self.up()
+
+    def save_config_to_cluster(self) -> None:
+        """Nothing to do: a cluster is told its name when it is brought up."""
+
+    def ipython(self) -> None:
+        """A Python shell; `here` is this machine."""
+        naming.ipython()
 
     def on_this_cluster(self) -> bool:
         """Whether this program itself runs in one of its workers."""

@@ -60,13 +60,21 @@ def env(
     )
 
 
-def conda_env(*_: Any, **__: Any) -> Env:
+def conda_env(
+    reqs: Sequence[str] | str = (),
+    conda_env: Any = None,
+    name: str | None = None,
+    setup_cmds: Sequence[str] | None = None,
+    env_vars: Mapping[str, str] | str | None = None,
+    working_dir: str | None = None,
+    dryrun: bool = True,
+) -> Env:
     """The spelling of old for conda.
 
     Raises:
         BadInput: Always; it says what to use instead.
     """
-    return env(conda_env={})
+    return env(reqs, conda_env or {}, name, setup_cmds, env_vars, working_dir, dryrun)
 
 
 class Env(Resource):

@@ -77,6 +77,8 @@ class Function(Resource):
         self._source = fn
         self._bundle = bundle
         self._targets: dict[str, Target] = {}
+        self._is_ready = False
+        """Whether its environment is known to be on its cluster."""
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Self:
@@ -113,6 +115,7 @@ class Function(Resource):
         self._targets.clear()
         if not self.dryrun:
             self.env.to(self.system, force_install=force_install)
+            self._is_ready = True
             session().desk.send(
                 self.called, self.bundle(), on=self.system.key, env=self.env.env_name
             )
@@ -267,6 +270,9 @@ class Function(Resource):
         key = self.called
         if (known := self._targets.get(key)) is not None:
             return known
+        if not self._is_ready:
+            self.env.to(self._cluster())
+            self._is_ready = True
         bundle = self.bundle()
         target = Target(
             name=key,

@@ -109,6 +109,16 @@ class Resource:
             "push it to share it; sharing by user comes with the remote store"
         )
 
+    def pin(self) -> None:
+        """Keep its config among the objects of this machine's cluster, under its name."""
+        if self.rns_address is None:
+            raise BadInput(f"this {self.RESOURCE_TYPE} has no name; save it first")
+        session().desk.put(self.rns_address, self.config_for_rns)
+
+    def save_attrs_to_config(self, config: dict[str, Any], attrs: list[str]) -> None:
+        """Copy those of *attrs* that are set into *config*."""
+        config.update({attr: getattr(self, attr) for attr in attrs if getattr(self, attr, None)})
+
     def refresh(self) -> Self:
         """Nothing to do: a handle holds no state of its own."""
         return self

@@ -340,3 +340,20 @@ def test_a_generator_gives_its_items_and_nothing_prints_nothing(place: Place) ->
     assert place.rhdesk("call", "gives.py:some", "3").stdout == "[0,1,2]\n"
     assert place.rhdesk("call", "gives.py:more", "2").stdout == "[0,1]\n"
     assert place.rhdesk("call", "gives.py:none").stdout == ""
+
+
+def test_a_saved_function_is_called_in_its_environment_made_again_if_need_be(place: Place) -> None:
+    place.script("needs_six.py", "def version():\n    import six\n    return six.__version__\n")
+    script = place.script(
+        "saves.py",
+        "import rhdesk as rh\nfrom needs_six import version\n"
+        "env = rh.env(name='sixth', reqs=['six==1.16.0'])\n"
+        "rh.function(version).to('here', env=env).save('~/sixth')\n",
+    )
+    place.python(str(script))
+    assert place.rhdesk("call", "~/sixth").stdout == "1.16.0\n"
+    place.rhdesk("env", "drop", "sixth")
+    assert place.rhdesk("call", "~/sixth").stdout == "1.16.0\n"
+    place.rhdesk("env", "drop", "sixth")
+    load = "import rhdesk as rh; print(rh.load('~/sixth')())"
+    assert place.python("-c", load).stdout == "1.16.0\n"

@@ -12,7 +12,7 @@ import rhdesk as rh
 
 TOP = {
     "cluster": "name, host, ssh_creds, dryrun, kwargs",
-    "conda_env": "",
+    "conda_env": "reqs, conda_env, name, setup_cmds, env_vars, working_dir, dryrun",
     "current_folder": "",
     "env": "reqs, conda_env, name, setup_cmds, env_vars, working_dir, dryrun",
     "exists": "name, resource_type",
@@ -32,8 +32,10 @@ RESOURCE = {
     "from_name": "name, dryrun",
     "history": "num_entries",
     "is_local": "",
+    "pin": "",
     "refresh": "",
     "save": "name, overwrite",
+    "save_attrs_to_config": "config, attrs",
     "share": "users, access_type, notify_users, headers",
     "unname": "",
 }
@@ -51,6 +53,7 @@ CLUSTER = {
     "get_run": "run_name, folder_path",
     "install_packages": "reqs, env",
     "is_connected": "",
+    "ipython": "",
     "is_up": "",
     "keys": "env",
     "notebook": "persist, sync_package_on_close, port_forward",
@@ -58,8 +61,10 @@ CLUSTER = {
     "put": "key, obj, env",
     "put_resource": "resource, state, dryrun",
     "remove_conda_env": "env",
+    "restart_server": "_rh_install_url, resync_rh, restart_ray, env_activate_cmd",
     "run": "commands, env, stream_logs, port_forward, require_outputs, run_name",
     "run_python": "commands, env, stream_logs, port_forward, run_name",
+    "save_config_to_cluster": "",
     "ssh": "",
     "ssh_creds": "",
     "ssh_tunnel": "local_port, remote_port, num_ports_to_try",
