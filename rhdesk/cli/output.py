@@ -41,15 +41,18 @@ def print_end(data: Any) -> None:
 
 
 def print_error(error: RhdeskError, *, as_json: bool) -> None:
-    """What went wrong, for a program or for a person."""
+    """What went wrong, for a program or for a person.
+
+    It may quote what was typed, a file's name or another's words: a terminal gets none of it raw.
+    """
     if as_json:
         print_fault(error.code, str(error), error.exit_code, error.facts())
         return
     if isinstance(error, RunFailed) and error.remote_traceback:
-        sys.stderr.write(error.remote_traceback.rstrip() + "\n")
+        sys.stderr.write(clean_block(error.remote_traceback.rstrip()) + "\n")
     if isinstance(error, SetupFailed) and error.output:
-        sys.stderr.write(error.output.rstrip() + "\n")
-    sys.stderr.write(f"{paint('rhdesk:', 'red', to=sys.stderr)} {error}\n")
+        sys.stderr.write(clean_block(error.output.rstrip()) + "\n")
+    sys.stderr.write(f"{paint('rhdesk:', 'red', to=sys.stderr)} {clean_block(str(error))}\n")
 
 
 def print_fault(code: str, message: str, exit_code: int, facts: dict[str, Any]) -> None:

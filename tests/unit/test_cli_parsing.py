@@ -118,3 +118,14 @@ def test_a_failed_run_shows_the_first_line_of_why() -> None:
     assert row[0] == "0123456789"
     assert row[1] == "✗ failed"
     assert row[-1] == "no good"
+
+
+def test_an_error_that_quotes_what_was_typed_reaches_the_terminal_clean(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print_error(
+        BadInput("no file \x1b]52;c;ZXZpbA==\x07app.py\nsecond line"), as_json=False
+    )
+    said = capsys.readouterr().err
+    assert said.endswith("no file app.py\nsecond line\n")
+    assert "\x1b]" not in said
