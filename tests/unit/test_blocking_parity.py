@@ -14,7 +14,7 @@ BLOCKING_ONLY = {"close", "iterate"}
 
 
 def _verbs(cls: type) -> set[str]:
-    return {n for n, f in vars(cls).items() if not n.startswith("_") and inspect.isfunction(f)}
+    return {n for n, _ in inspect.getmembers(cls, inspect.isfunction) if not n.startswith("_")}
 
 
 def test_the_two_desks_offer_the_same_verbs() -> None:

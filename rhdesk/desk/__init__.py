@@ -1,0 +1,28 @@
+"""The desk: the one object a front end holds; every verb of the product is a method here.
+
+`rooms` says which adapter stands behind which port; each other module here holds the verbs about
+one noun, and a room is entered, and its library imported, when a verb first needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from rhdesk.config import Settings
+from rhdesk.desk.calls import CallVerbs
+from rhdesk.desk.objects import ObjectVerbs
+
+
+class AsyncDesk(CallVerbs, ObjectVerbs):
+    """A desk. Made by `open`, which closes what it opened."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings | None = None) -> AsyncGenerator[AsyncDesk]:
+        """Open a desk; nothing is read, created or connected until a verb needs it."""
+        desk = cls(settings or Settings.load())
+        try:
+            yield desk
+        finally:
+            await desk.aclose()

@@ -1,0 +1,198 @@
+"""Calls: from a name and its arguments to a run the cluster has accepted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rhdesk.desk.code import CodeVerbs
+from rhdesk.errors import BadInput, NotFound, RhdeskError
+from rhdesk.models import EnvSpec, Name, Parameter, Run
+
+if TYPE_CHECKING:
+    from rhdesk.code.bundle import Bundle
+
+SHELL = "rhdesk_servlet.shell"
+"""Module on the cluster that runs shell commands; what `exec` calls."""
+
+
+class CallVerbs(CodeVerbs):
+    async def submit(
+        self,
+        target: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        args: Sequence[Any] = (),
+        method: str = "",
+        on: str = "here",
+        env: str = "",
+        timeout_s: float | None = None,
+    ) -> Run:
+        """Start a call and return once the cluster has accepted it.
+
+        Its result can be read by any front end: what JSON cannot hold comes back described.
+
+        Args:
+            target: A saved name, or ``app.py:train``.
+            arguments: By name; text is read as the parameter's annotation says.
+            args: By position, in front of the named ones.
+            env: Name of an environment on the cluster; empty is the one it was saved with.
+            timeout_s: Cancel the run when it takes longer.
+
+        Raises:
+            BadInput: The arguments do not fit; the message names the parameters.
+        """
+        from rhdesk.code.signatures import bind, read_arguments
+
+        bundle = await self.bundle(target)
+        signature = await self.signature(target, method=method)
+        named, placed = read_arguments(signature, arguments or {}, args)
+        positional, keywords = bind(signature, named, placed, name=_short(target))
+        env = env or await self._ready_env(target, on)
+        if bundle.kind == "module" and not method:
+            method = "__init__"
+        return await self.start(
+            _short(target),
+            bundle,
+            positional,
+            keywords,
+            method=method,
+            on=on,
+            env=env,
+            timeout_s=timeout_s or 0.0,
+        )
+
+    async def start(
+        self,
+        name: str,
+        bundle: Bundle,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str = "",
+        instance: str = "",
+        on: str = "here",
+        env: str = "base",
+        timeout_s: float = 0.0,
+        as_json: bool = True,
+        keep: str = "",
+        run_id: str = "",
+    ) -> Run:
+        """Start a call of *bundle*; what `submit` and the handles of `rhdesk.handles` share."""
+        from rhdesk.runs.making import new_run
+        from rhdesk.wire.messages import Called
+        from rhdesk.wire.payload import Payload
+
+        payload = Payload.of_call(args, kwargs)
+        run = new_run(
+            name,
+            args,
+            kwargs,
+            payload,
+            method=method,
+            on=on,
+            env=env,
+            tree=bundle.tree,
+            run_id=run_id,
+        )
+        called = Called(
+            run_id=run.run_id,
+            definition=bundle.digest(name),
+            instance=instance or (name if bundle.kind == "module" else ""),
+            method="" if method == "call" else method,
+            timeout_s=timeout_s,
+            keep=keep,
+            detach=True,
+            as_json=as_json,
+        )
+        try:
+            await self.send(name, bundle, on=on, env=env)
+            try:
+                return await self.runs_room.submit(run, called, payload)
+            except NotFound as exc:
+                if exc.kind != "definition":
+                    raise
+                self.forget_sent()
+                await self.send(name, bundle, on=on, env=env)
+                return await self.runs_room.submit(run, called, payload)
+        except RhdeskError as exc:
+            self.runs_room.refused(run, exc)
+            raise
+
+    async def exec(self, commands: Sequence[str], *, on: str = "here", env: str = "base") -> Run:
+        """Start shell commands in an environment, one after the other, as one run."""
+        from rhdesk.code.bundle import Bundle
+
+        bundle = Bundle(kind="function", module=SHELL, qualname="run")
+        words = commands[0].split() if commands else []
+        if not words:
+            raise BadInput("no command was given; one looks like: nvidia-smi")
+        name = words[0].strip("'\"")
+        return await self.start(
+            f"$ {os.path.basename(name)}", bundle, [list(commands)], {}, on=on, env=env
+        )
+
+    async def curl(self, target: str, *, method: str = "") -> str:
+        """The line that calls a function or method over HTTP, token included by file."""
+        bundle, env = await self.bundle(target), await self._saved_env(target)
+        return await self.curl_line(_short(target), bundle, method=method or "call", env=env)
+
+    async def curl_line(self, name: str, bundle: Bundle, *, method: str, env: str) -> str:
+        """The same for code that is at hand; it is sent there, so that the line works."""
+        from rhdesk.wire.routes import json_call
+
+        await self.send(name, bundle, on="here", env=env)
+        signature = bundle.methods.get(method, bundle.signature)
+        example = {p.name: _example(p) for p in signature.parameters if p.required}
+        address = await (await self.clusters_room.client("here")).address(env)
+        token = self.settings.data_dir / "clusters" / "here" / "token"
+        body = msgspec.json.encode(example).decode()
+        return (
+            f'curl -s -H "Authorization: Bearer $(cat {shlex.quote(str(token))})" '
+            f"-d {shlex.quote(body)} http://{address}{json_call(name, method)}"
+        )
+
+    async def _ready_env(self, target: str, on: str) -> str:
+        """The environment a name was saved with, made on the cluster if it is not there yet."""
+        name = await self._saved_env(target)
+        if name != "base":
+            env = (await self.load(target)).config["env"]
+            if isinstance(env, dict) and env.get("reqs"):
+                fields = ("reqs", "setup_cmds", "env_vars", "working_dir")
+                known = {field: env[field] for field in fields if env.get(field)}
+                spec = msgspec.convert({"name": name, **known}, EnvSpec)
+                async with aclosing(self.make_env(spec, on=on)) as steps:
+                    async for _ in steps:
+                        pass
+        return name
+
+    async def _saved_env(self, target: str) -> str:
+        from rhdesk.code.bundling import is_spec
+
+        if is_spec(target):
+            return "base"
+        env = (await self.load(target)).config.get("env", "base")
+        if isinstance(env, dict):
+            return str(env.get("env_name") or "base")
+        return str(env or "base")
+
+
+def _example(parameter: Parameter) -> Any:
+    """A value of the right kind, to show where one goes."""
+    if parameter.choices:
+        return parameter.choices[0]
+    return {"int": 1, "float": 0.5, "bool": True, "list": [], "dict": {}}.get(
+        parameter.annotation.partition("[")[0], 1 if not parameter.annotation else "text"
+    )
+
+
+def _short(target: str) -> str:
+    """How a run calls what it ran: the full saved name, or the bare name of a file's function."""
+    if ":" in target:
+        return target.rpartition(":")[2]
+    return str(Name.parse(target).without_version)

@@ -1,0 +1,93 @@
+"""Clusters and the environments on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+from rhdesk.desk.record import RunVerbs
+from rhdesk.models import Check, Cluster, ClusterState, Env, EnvSpec, NodeStats, Step
+
+
+class ClusterVerbs(RunVerbs):
+    async def up(self, cluster: str = "here") -> AsyncGenerator[Step]:
+        """Bring a cluster up, or find it up; yields what it does.
+
+        Raises:
+            SetupFailed: A step failed; `output` holds its last lines.
+            StoreBusy: Another rhdesk is bringing it up or down.
+        """
+        async with aclosing(self.clusters_room.up(cluster)) as steps:
+            async for step in steps:
+                yield step
+
+    async def down(self, cluster: str = "here") -> AsyncGenerator[Step]:
+        """End exactly what `up` started.
+
+        Lines and results that are not here yet come home first; what still runs is cancelled.
+        """
+        if (await self.cluster(cluster)).state is ClusterState.UP:
+            await self.catch_up()
+            await self.runs_room.cancel_all(cluster)
+        async with aclosing(self.clusters_room.down(cluster)) as steps:
+            async for step in steps:
+                yield step
+
+    async def mend(self, cluster: str = "here") -> None:
+        """Bring a cluster up again whose processes died; one that is down stays down."""
+        if self.clusters_room.why_broken(cluster):
+            async with aclosing(self.up(cluster)) as steps:
+                async for _ in steps:
+                    pass
+
+    async def cluster(self, name: str = "here") -> Cluster:
+        """How a cluster is doing; answers within two seconds, whatever the network does."""
+        return await self.clusters_room.look(name)
+
+    async def clusters(self) -> list[Cluster]:
+        return [await self.cluster(name) for name in self.clusters_room.names()]
+
+    async def stats(self, cluster: str = "here") -> list[NodeStats]:
+        """One sample of each node's load; the CPU share is that since the sample before."""
+        return await (await self.clusters_room.client(cluster)).stats()
+
+    async def doctor(self, cluster: str = "here") -> list[Check]:
+        """Everything a run needs, looked at piece by piece; never raises for what it finds."""
+        from rhdesk.clusters.checks import examine
+
+        folders = self.settings.data_dir, self.settings.cache_dir
+        return await examine(
+            self.clusters_room, cluster, data_dir=folders[0], cache_dir=folders[1]
+        )
+
+    async def envs(self, cluster: str = "here") -> list[Env]:
+        """The environments on a cluster, ``base`` first."""
+        return await self.clusters_room.envs(cluster)
+
+    async def make_env(
+        self, spec: EnvSpec, *, on: str = "here", force: bool = False
+    ) -> AsyncGenerator[Step]:
+        """Make an environment, or find it made; yields what it does.
+
+        Raises:
+            BadRequirement: A requirement does not exist, or conflicts with another.
+            SetupFailed: A step failed; `output` holds its last lines.
+        """
+        from rhdesk.code.packages import parse
+        from rhdesk.wire.messages import MakeEnv
+
+        found = parse(spec.reqs, folder=_folder(spec.working_dir))
+        asked = MakeEnv(spec=spec, lines=found.lines, folders=found.folders, force=force)
+        client = await self.clusters_room.client(on)
+        async with aclosing(client.make_env(asked)) as steps:
+            async for step in steps:
+                yield step
+
+    async def drop_env(self, name: str, *, on: str = "here") -> None:
+        """End an environment's servlet and what its runs started. Its packages stay cached."""
+        await (await self.clusters_room.client(on)).drop_env(name)
+
+
+def _folder(text: str | None) -> Path:
+    return Path(text or ".").expanduser().resolve()

@@ -1,0 +1,93 @@
+"""Code: what is behind a name or a file, what it takes, and how it gets to a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rhdesk.config import Settings
+from rhdesk.desk.clusters import ClusterVerbs
+from rhdesk.desk.names import NameVerbs
+from rhdesk.errors import NotFound
+from rhdesk.models import Name, Record, Signature
+
+if TYPE_CHECKING:
+    from rhdesk.code.bundle import Bundle
+
+
+class CodeVerbs(ClusterVerbs, NameVerbs):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._sent: dict[tuple[str, str], set[str]] = {}
+        """Hashes of the definitions each env servlet was sent, by cluster id and env."""
+
+    async def signature(self, target: str, *, method: str = "") -> Signature:
+        """What a function or method takes, without importing it.
+
+        Args:
+            target: A saved name, or ``app.py:train``.
+            method: Of a module; empty is the function itself, or the class's construction.
+        """
+        bundle = await self.bundle(target)
+        if not method or method == "call":
+            return bundle.signature
+        try:
+            return bundle.methods[method]
+        except KeyError:
+            raise NotFound(
+                method, kind=f"method of {target}", near=sorted(bundle.methods)
+            ) from None
+
+    async def methods(self, target: str) -> list[str]:
+        """A module's public methods; ``["call"]`` for a function."""
+        bundle = await self.bundle(target)
+        return sorted(bundle.methods) if bundle.kind == "module" else ["call"]
+
+    async def bundle(self, target: str) -> Bundle:
+        """The code behind a saved name or ``app.py:train``; of the latter, kept on the shelf.
+
+        Raises:
+            NotFound: No such name.
+            BadFunction: The file, or the function in it, is not there or cannot be read.
+        """
+        from rhdesk.code.bundling import bundle_of_spec, is_spec, record_bundle
+
+        if is_spec(target):
+            bundle, blobs = bundle_of_spec(target)
+            self.shelf.keep(blobs)
+            return bundle
+        return record_bundle(await self.load(target))
+
+    async def save_target(
+        self, target: str, name: str, *, env: str = "", overwrite: bool = True
+    ) -> Record:
+        """Save ``app.py:train`` under a name, its code with it."""
+        from rhdesk.code.bundling import bundle_record
+
+        bundle = await self.bundle(target)
+        record = bundle_record(str(Name.parse(name)), bundle, system="here", env=env)
+        return await self.save(record, overwrite=overwrite)
+
+    async def send(self, name: str, bundle: Bundle, *, on: str, env: str) -> str:
+        """Have an env servlet know a function or class; returns what a call names it by.
+
+        Only what the servlet lacks travels. Sending twice costs nothing.
+        """
+        digest = bundle.digest(name)
+        await self.mend(on)
+        client = await self.clusters_room.client(on)
+        address = await client.address(env)
+        known = self._sent.setdefault((client.line.cluster_id, address), set())
+        if digest in known:
+            return digest
+        if bundle.tree:
+            lacking = await client.missing(env, sorted(set(bundle.files.values())))
+            blobs = {digest: self.shelf.load(digest) for digest in lacking}
+            await client.put_code(env, bundle.tree, bundle.files, blobs)
+        blob = self.shelf.load(bundle.blob) if bundle.blob else b""
+        await client.define(env, bundle.definition(name), blob)
+        known.add(digest)
+        return digest
+
+    def forget_sent(self) -> None:
+        """Send definitions anew: an env servlet turned out not to know what it was told."""
+        self._sent.clear()

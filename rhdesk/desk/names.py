@@ -1,0 +1,53 @@
+"""Names: what is saved under them, and the versions they had."""
+
+from __future__ import annotations
+
+from rhdesk.desk.rooms import Rooms
+from rhdesk.models import Name, Record, Version
+
+
+class NameVerbs(Rooms):
+    async def save(self, record: Record, *, overwrite: bool = True) -> Record:
+        """Save a record under its name: a new version, unless nothing changed.
+
+        Raises:
+            AlreadyExists: The name is taken, and *overwrite* is false.
+            StoreUnwritable: It could not be written; nothing was saved.
+        """
+        return await self.names_room.call(
+            lambda names: names.save(record, overwrite=overwrite, author="")
+        )
+
+    async def load(self, name: str) -> Record:
+        """The record under a name, ``~/train`` or ``~/train@1a2b3c``.
+
+        Raises:
+            NotFound: There is none; `near` holds the closest names.
+        """
+        parsed = Name.parse(name)
+        return await self.names_room.call(lambda names: names.load(parsed))
+
+    async def exists(self, name: str) -> bool:
+        parsed = Name.parse(name)
+        return await self.names_room.call(lambda names: names.exists(parsed))
+
+    async def resources(self, folder: str = "", *, resource_type: str = "") -> list[Record]:
+        """Records in a folder and below it, by name."""
+        return await self.names_room.call(
+            lambda names: names.names(folder=folder, resource_type=resource_type)
+        )
+
+    async def rename(self, old: str, new: str) -> Record:
+        """Give a resource another name; its history goes with it."""
+        from_name, to_name = Name.parse(old), Name.parse(new)
+        return await self.names_room.call(lambda names: names.rename(from_name, to_name))
+
+    async def delete(self, name: str) -> None:
+        """Delete a name; its versions stay in the history."""
+        parsed = Name.parse(name)
+        await self.names_room.call(lambda names: names.delete(parsed))
+
+    async def history(self, name: str, *, limit: int = 100) -> list[Version]:
+        """The versions of a name, newest first."""
+        parsed = Name.parse(name)
+        return await self.names_room.call(lambda names: names.history(parsed, limit=limit))

@@ -1,0 +1,75 @@
+"""The rooms of the desk, each entered, and its libraries imported, when a verb first needs it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rhdesk.config import Settings
+
+if TYPE_CHECKING:
+    from rhdesk.clusters.service import Clusters
+    from rhdesk.code.bundle import CodeShelf
+    from rhdesk.rns.owned import OwnedNames
+    from rhdesk.runs.recorder import Recorder
+    from rhdesk.runs.results import Results
+    from rhdesk.runs.service import Runs
+
+
+class Rooms:
+    """Which adapter stands behind which port; nothing else knows."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    async def aclose(self) -> None:
+        """Store what waits, and close every line."""
+        opened = vars(self)
+        if "clusters_room" in opened:
+            await self.clusters_room.aclose()
+        if "names_room" in opened:
+            await self.names_room.aclose()
+        if "results" in opened:
+            self.results.close()
+        if "recorder" in opened:
+            self.recorder.close()
+
+    @cached_property
+    def clusters_room(self) -> Clusters:
+        from rhdesk.clusters.here import Here
+        from rhdesk.clusters.service import Clusters
+
+        folder = self.settings.data_dir / "clusters" / "here"
+        here = Here(folder, self.settings.cache_dir / "venvs")
+        return Clusters(here, timeout_s=self.settings.connect_timeout_s)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        from rhdesk.runs.recorder import Recorder
+
+        return Recorder(self.settings.data_dir)
+
+    @cached_property
+    def results(self) -> Results:
+        from rhdesk.runs.results import Results
+
+        return Results(self.settings.data_dir / "results")
+
+    @cached_property
+    def runs_room(self) -> Runs:
+        from rhdesk.runs.service import Runs
+
+        return Runs(self.recorder, self.results, self.clusters_room)
+
+    @cached_property
+    def names_room(self) -> OwnedNames:
+        from rhdesk.rns.owned import OwnedNames
+
+        return OwnedNames(self.settings, Path.cwd())
+
+    @cached_property
+    def shelf(self) -> CodeShelf:
+        from rhdesk.code.bundle import CodeShelf
+
+        return CodeShelf(self.settings.data_dir / "code")
