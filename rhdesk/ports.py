@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from rhdesk.models import Name, Record, Version
 from rhdesk.wire.frames import Frame
 from rhdesk.wire.messages import Called, RunSeen
 from rhdesk.wire.payload import Payload
@@ -30,3 +31,26 @@ class ClusterLines(Protocol):
 
     async def client(self, name: str) -> RunLine: ...
     async def revive_env(self, name: str, env: str) -> str: ...
+
+
+class NameStore(Protocol):
+    """Where names are kept: this project's in git, a team's in the replica of a remote store.
+
+    Blocking; one thread owns it.
+    """
+
+    def save(
+        self,
+        record: Record,
+        *,
+        overwrite: bool = True,
+        author: str = "",
+        run_id: str = "",
+        note: str = "",
+    ) -> Record: ...
+    def load(self, name: Name) -> Record: ...
+    def exists(self, name: Name) -> bool: ...
+    def names(self, *, folder: str = "", resource_type: str = "") -> list[Record]: ...
+    def rename(self, old: Name, new: Name) -> Record: ...
+    def delete(self, name: Name) -> None: ...
+    def history(self, name: Name, *, limit: int = 100) -> list[Version]: ...

@@ -1,12 +1,20 @@
 """The nouns. Frozen, comparable, free of I/O; as JSON they are the shapes of ``--json``."""
 
+from rhdesk.models.change import Diff as Diff
+from rhdesk.models.change import FieldChange as FieldChange
+from rhdesk.models.change import FileChange as FileChange
 from rhdesk.models.cluster import Cluster as Cluster
 from rhdesk.models.cluster import ClusterState as ClusterState
 from rhdesk.models.cluster import NodeStats as NodeStats
+from rhdesk.models.daemon import DaemonState as DaemonState
+from rhdesk.models.daemon import Loop as Loop
 from rhdesk.models.env import Env as Env
 from rhdesk.models.env import EnvSpec as EnvSpec
+from rhdesk.models.finding import Finding as Finding
 from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
+from rhdesk.models.lineage import Edge as Edge
+from rhdesk.models.lineage import Lineage as Lineage
 from rhdesk.models.log import LogHit as LogHit
 from rhdesk.models.log import LogLine as LogLine
 from rhdesk.models.log import Stream as Stream
@@ -19,25 +27,39 @@ from rhdesk.models.run import RunStatus as RunStatus
 from rhdesk.models.step import Check as Check
 from rhdesk.models.step import Step as Step
 from rhdesk.models.step import StepState as StepState
+from rhdesk.models.store import Conflict as Conflict
+from rhdesk.models.store import Rejected as Rejected
+from rhdesk.models.store import StoreState as StoreState
 
 __all__ = [
     "Check",
     "Cluster",
     "ClusterState",
+    "Conflict",
+    "DaemonState",
+    "Diff",
+    "Edge",
     "Env",
     "EnvSpec",
     "Failure",
+    "FieldChange",
+    "FileChange",
+    "Finding",
+    "Lineage",
     "LogHit",
     "LogLine",
+    "Loop",
     "Name",
     "NodeStats",
     "Parameter",
     "Record",
+    "Rejected",
     "Run",
     "RunStatus",
     "Signature",
     "Step",
     "StepState",
+    "StoreState",
     "Stream",
     "Version",
 ]

@@ -19,6 +19,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Hash of the config; what ``name@version`` means."""
     saved_at: datetime | None = None
     """UTC."""
+    sync: str = ""
+    """How it stands to the remote store: ``current``, ``queued``, ``conflict``, ``rejected``;
+    empty for names that are not kept there."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,4 +34,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     """What changed, in a few words."""
     deleted: bool = False
+    run_id: str = ""
+    """The run that wrote it; empty if a person did."""
+    sync: str = ""
+    """``queued`` until the remote store has it; empty otherwise."""
     config: dict[str, Any] = {}

@@ -16,6 +16,7 @@ import msgspec
 
 from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
+from rhdesk.wire.canonical import spell, version_of
 
 BROKEN: Final = "broken"
 """The resource type of a file that cannot be read as a record."""
@@ -82,9 +83,8 @@ def complaint(file: str, fields: dict[str, Any]) -> str:
 
 
 def _config(fields: dict[str, Any], data: bytes) -> Config:
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    version = hashlib.sha256(canonical.encode("ascii")).hexdigest()[:40]
-    return Config(clean(fields["resource_type"]), canonical, version, data)
+    canonical = spell(fields)
+    return Config(clean(fields["resource_type"]), canonical, version_of(canonical), data)
 
 
 def _broken(data: bytes, error: str) -> Config:
@@ -92,5 +92,4 @@ def _broken(data: bytes, error: str) -> Config:
     position = int(at[1]) if at else len(data) if "truncated" in error else 0
     line = data.count(b"\n", 0, position) + 1
     told = {"error": clean(error), "line": line}
-    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
-    return Config(BROKEN, canonical, hashlib.sha256(data).hexdigest()[:40], data)
+    return Config(BROKEN, spell(told), hashlib.sha256(data).hexdigest()[:40], data)
