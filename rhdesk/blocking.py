@@ -23,6 +23,7 @@ from rhdesk.desk import AsyncDesk
 from rhdesk.models import (
     Check,
     Cluster,
+    DaemonState,
     Env,
     EnvSpec,
     LogHit,
@@ -259,6 +260,20 @@ class Desk:
 
     def history(self, name: str, *, limit: int = 100) -> list[Version]:
         return self.portal.call(partial(self.asynchronous.history, name, limit=limit))
+
+    # ---- the daemon
+
+    def daemon(self) -> DaemonState:
+        return self.portal.call(self.asynchronous.daemon)
+
+    def start_daemon(self) -> DaemonState:
+        return self.portal.call(self.asynchronous.start_daemon)
+
+    def stop_daemon(self) -> DaemonState:
+        return self.portal.call(self.asynchronous.stop_daemon)
+
+    def daemon_lines(self, *, limit: int = 200) -> list[str]:
+        return self.portal.call(partial(self.asynchronous.daemon_lines, limit=limit))
 
     # ---- the record of runs
 

@@ -44,6 +44,7 @@ VERBS: Final[dict[str, Verb]] = {
     "rename-key": Verb("objects", "Objects", "Give a value another key."),
     "rmkey": Verb("objects", "Objects", "Delete keys."),
     "clear": Verb("objects", "Objects", "Delete every key."),
+    "daemon": Verb("daemon", "The daemon", "What goes on in the background: start, stop, logs."),
     "config": Verb("about", "About", "The settings, and where they come from."),
     "exit-codes": Verb("about", "About", "What each exit code means."),
     "completion": Verb("about", "About", "The line that gives your shell completion."),

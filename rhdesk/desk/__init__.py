@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 
 from rhdesk.config import Settings
 from rhdesk.desk.calls import CallVerbs
+from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.objects import ObjectVerbs
 
 
-class AsyncDesk(CallVerbs, ObjectVerbs):
+class AsyncDesk(CallVerbs, ObjectVerbs, DaemonVerbs):
     """A desk. Made by `open`, which closes what it opened."""
 
     @classmethod

@@ -11,6 +11,7 @@ from rhdesk.config import Settings
 if TYPE_CHECKING:
     from rhdesk.clusters.service import Clusters
     from rhdesk.code.bundle import CodeShelf
+    from rhdesk.daemon.service import Daemon
     from rhdesk.rns.owned import OwnedNames
     from rhdesk.runs.recorder import Recorder
     from rhdesk.runs.results import Results
@@ -73,3 +74,9 @@ class Rooms:
         from rhdesk.code.bundle import CodeShelf
 
         return CodeShelf(self.settings.data_dir / "code")
+
+    @cached_property
+    def daemon_room(self) -> Daemon:
+        from rhdesk.daemon.service import Daemon
+
+        return Daemon(self.settings.data_dir)

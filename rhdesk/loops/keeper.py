@@ -1,0 +1,146 @@
+"""The loops: in step with the store, runs followed, clusters looked after, retention applied.
+
+Each loop fails alone: what it could not do is told, and tried again. They are cut off at any
+moment without harm, because every step they take is one the desk could take again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from rhdesk.desk import AsyncDesk
+from rhdesk.errors import RhdeskError
+from rhdesk.models import Loop, Run
+
+log = logging.getLogger("rhdesk.loops")
+
+Sleep = Callable[[float], Awaitable[object]]
+
+FOLLOW_S: Final = 2.0
+"""Between two looks for runs that nobody follows yet."""
+HEALTH_S: Final = 30.0
+RETAIN_S: Final = 3600.0
+_FAILED_S: Final = 30.0
+"""A loop that failed waits so long at least."""
+
+
+class Keeper:
+    def __init__(
+        self,
+        desk: AsyncDesk,
+        *,
+        yields: bool = False,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """
+        Args:
+            yields: Rest while a daemon runs: it does the same.
+            sleep: How to wait; a simulation passes time another way.
+        """
+        self._desk = desk
+        self._yields = yields
+        self._sleep = sleep
+        self._now = now
+        self._followed: set[str] = set()
+        self._seen_up: dict[str, str] = {}
+        self._loops: dict[str, Loop] = {}
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """What each is at."""
+        return tuple(self._loops.values())
+
+    async def keep(self) -> None:
+        """Run every loop until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, period_s, work in (
+                ("runs", FOLLOW_S, lambda: self._follow(group)),
+                ("health", HEALTH_S, self._look_at_clusters),
+                ("retention", RETAIN_S, self._retain),
+            ):
+                self._loops[name] = Loop(name=name)
+                group.create_task(self._loop(name, period_s, work))
+
+    async def _loop(self, name: str, period_s: float, work: Callable[[], Awaitable[str]]) -> None:
+        while True:
+            wait_s = period_s
+            if not self._yields or (await self._desk.daemon()).status == "stopped":
+                try:
+                    told, error = await work(), ""
+                except RhdeskError as exc:
+                    told, error, wait_s = "", str(exc), max(period_s, _FAILED_S)
+                except Exception as exc:  # the edge of a loop: told in full, and tried again
+                    log.exception("the loop %s failed", name)
+                    told, error, wait_s = (
+                        "",
+                        f"{type(exc).__name__}: {exc}",
+                        max(period_s, _FAILED_S),
+                    )
+                self._tell(name, told, error)
+            else:
+                wait_s = max(period_s, FOLLOW_S)
+            await self._sleep(wait_s)
+
+    def _tell(self, name: str, told: str, error: str) -> None:
+        before = self._loops[name]
+        if error and error != before.error:
+            log.warning("%s: %s", name, error)
+        elif told and told != before.told:
+            log.info("%s: %s", name, told)
+        self._loops[name] = msgspec.structs.replace(
+            before, ran_at=self._now(), told=told or before.told, error=error
+        )
+
+    async def _follow(self, group: asyncio.TaskGroup) -> str:
+        running = await self._unfinished()
+        for run in running:
+            if run.run_id not in self._followed:
+                self._followed.add(run.run_id)
+                group.create_task(self._follow_one(run.run_id))
+        if running:
+            await self._desk.catch_up()  # of those whose cluster forgot them
+        return f"following {len(self._followed)}" if self._followed else "nothing runs"
+
+    async def _follow_one(self, run_id: str) -> None:
+        """Store what a run prints while it prints it; the cluster may be gone tomorrow."""
+        try:
+            async with aclosing(self._desk.follow(run_id)) as lines:
+                async for _ in lines:
+                    pass
+            log.info("run %s: %s", run_id, (await self._desk.run(run_id)).status.value)
+        except RhdeskError as exc:
+            log.info("run %s cannot be followed: %s", run_id, exc)
+            await self._sleep(_FAILED_S)
+        except Exception:  # the edge of a loop, as above
+            log.exception("following %s failed", run_id)
+            await self._sleep(_FAILED_S)
+        finally:
+            self._followed.discard(run_id)
+
+    async def _unfinished(self) -> list[Run]:
+        found: list[Run] = []
+        for status in ("SUBMITTED", "RUNNING"):
+            found += await self._desk.runs(status=status, limit=1000)
+        return found
+
+    async def _look_at_clusters(self) -> str:
+        told: list[str] = []
+        for cluster in await self._desk.clusters():
+            state = cluster.state.value
+            if self._seen_up.get(cluster.name, state) != state:
+                log.info("cluster %s: %s", cluster.name, state)
+            self._seen_up[cluster.name] = state
+            told.append(f"{cluster.name} {state}")
+        return ", ".join(told)
+
+    async def _retain(self) -> str:
+        gone = await self._desk.retain()
+        return f"{gone} runs went" if gone else "nothing to remove"
