@@ -17,7 +17,7 @@ import msgspec
 
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import RhdeskError
-from rhdesk.models import Loop, Run
+from rhdesk.models import Loop, Run, RunStatus
 
 log = logging.getLogger("rhdesk.loops")
 
@@ -27,6 +27,7 @@ FOLLOW_S: Final = 2.0
 """Between two looks for runs that nobody follows yet."""
 HEALTH_S: Final = 30.0
 RETAIN_S: Final = 3600.0
+_MOST_RUNS: Final = 1000
 _FAILED_S: Final = 30.0
 """A loop that failed waits so long at least."""
 
@@ -127,8 +128,8 @@ class Keeper:
 
     async def _unfinished(self) -> list[Run]:
         found: list[Run] = []
-        for status in ("SUBMITTED", "RUNNING"):
-            found += await self._desk.runs(status=status, limit=1000)
+        for status in (RunStatus.SUBMITTED, RunStatus.RUNNING):
+            found += await self._desk.runs(status=status.value, limit=_MOST_RUNS)
         return found
 
     async def _look_at_clusters(self) -> str:
