@@ -15,6 +15,7 @@ import heapq
 import json
 import os
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,24 +47,19 @@ class Clock:
         end_s = self._now_s + seconds
         while self._asleep and self._asleep[0][0] <= end_s:
             self._now_s, _, woken = heapq.heappop(self._asleep)
-            before = self._count
+            count = self._count
             woken.set_result(None)
-            async with asyncio.timeout(30):
-                while self._count == before:
-                    await asyncio.sleep(0.0005)
+            await until(lambda: self._count != count)  # noqa: B023 - asked before the next round
         self._now_s = end_s
 
 
 async def live(hours: int, runs_an_hour: int, *, leak: bool) -> None:
     clock = Clock()
     leaked: list[int] = []
-    Path("day.py").write_text(PRINTS)
     async with AsyncDesk.open() as desk, asyncio.TaskGroup() as group:
         keeper = Keeper(desk, sleep=clock.sleep, now=clock.now)
         kept = group.create_task(keeper.keep())
-        async with asyncio.timeout(30):
-            while len(keeper.loops) == 0 or any(loop.ran_at is None for loop in keeper.loops):
-                await asyncio.sleep(0.01)
+        await until(lambda: keeper.loops and all(loop.ran_at for loop in keeper.loops))
         submitted = 0
         for hour in range(hours):
             for minute in range(60):
@@ -85,6 +81,12 @@ async def live(hours: int, runs_an_hour: int, *, leak: bool) -> None:
         kept.cancel()
 
 
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():  # noqa: ASYNC110 - of loops that know nothing of being watched
+            await asyncio.sleep(0.0005)
+
+
 def sample() -> dict[str, float]:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -101,4 +103,5 @@ if __name__ == "__main__":
     parser.add_argument("--runs-an-hour", type=int, default=12)
     parser.add_argument("--leak", action="store_true", help="Lose a descriptor with each run.")
     options = parser.parse_args()
+    Path("day.py").write_text(PRINTS)
     asyncio.run(live(options.hours, options.runs_an_hour, leak=options.leak))
