@@ -21,6 +21,9 @@ class Head(msgspec.Struct, frozen=True):
     """Of the last write."""
     oldest_seq: int
     """The feed tells what came after this one, and nothing older."""
+    forks: dict[str, int] = {}
+    """Epochs before this one, each with the last place of it that this store still has: a restore
+    adds the epoch of the backup with the backup's `seq`. Empty if never restored."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -29,12 +32,21 @@ class Entry(msgspec.Struct, frozen=True):
     seq: int
     rid: str = ""
     principal: str = ""
+    folder: str = ""
+    """Where the grants changed."""
 
 
 class Reading(Protocol):
     """One transaction that reads, and sees one state of the store."""
 
     def head(self) -> Head: ...
+    def kept(self) -> Mapping[str, int]:
+        """Of each epoch before this one, the last write that survived the restore that ended it.
+
+        A restore adds the epoch of the backup with the backup's `Head.seq`.
+        """
+        ...
+
     def resource(self, rid: str) -> Stored | None: ...
     def live_named(self, name: str) -> Stored | None: ...
     def op(self, op_id: str) -> tuple[Stored, str] | None:
@@ -84,7 +96,8 @@ class Writing(Reading, Protocol):
         ...
 
     def forget_before(self, seq: int) -> None:
-        """Drop the feed's entries up to *seq*, and what was deleted by then."""
+        """Drop the feed's entries up to *seq*, and the resources deleted by then. Versions stay,
+        and with them the ids of the ops: a request that comes twice, years apart, writes once."""
         ...
 
 

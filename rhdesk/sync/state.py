@@ -1,156 +1,237 @@
-"""What a replica keeps, and what is changed in it together."""
+"""What a replica of the store keeps, and how the engine changes it: in whole transactions.
+
+What a person sees of a resource is its `Base`, overlaid by the last of its `Op`s. A base can be
+had again from the store. Ops, conflicts and refusals cannot: they are somebody's work.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from rhdesk.wire.store import Accepted, Based, Stored
+from rhdesk.wire.store import Accepted, Based, Put, Stored
 
 Body = dict[str, Any] | None
-"""A config; None: deleted, or not there."""
+"""A config, with its ``name`` and ``resource_type``; None: deleted."""
 
 
-class Base(msgspec.Struct, frozen=True):
-    """What the feed last said of a resource; nothing but the feed and the listing write it."""
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest revision of a resource that came from the store. Only the feed and listings write
+    it, never the answer to a write."""
 
     epoch: str
+    """In which `stored.rev` and `stored.seq` mean something."""
     stored: Stored
+    listing: str = ""
+    """The listing that saw it last; what the present one did not see is not there any more."""
 
     @property
-    def based(self) -> Based:
-        return Based(self.epoch, self.stored.rev)
+    def rid(self) -> str:
+        return self.stored.rid
+
+    @property
+    def body(self) -> Body:
+        return self.stored.body
 
 
 class Op(msgspec.Struct, frozen=True, kw_only=True):
-    """A write that is saved here, and not yet known to everybody.
+    """A write that was acknowledged to a person, and that the feed has not shown yet."""
 
-    What a person sees of a resource is the body of its last op, or else its base.
-    """
+    op_id: str
+    """The same however often it is sent: the store writes it once."""
+    gen: int = 0
+    """How often it was put onto another base. Answers to an earlier one do not count."""
+    rid: str
+    epoch: str = ""
+    """Of `base_rev`; empty for a creation."""
+    base_rev: int | None
+    """The revision it was made on, 0 for a creation; None: it follows the op before it of the same
+    resource, whose revision is not known yet."""
+    base: Body
+    """What its author saw."""
+    body: Body
+    restore: bool = False
+    """It brings back what was deleted, and means to."""
+    saved_at: datetime | None = None
+    """UTC, by this machine's clock; for reading, never for order."""
+    run_id: str = ""
+    note: str = ""
+    accepted: Accepted | None = None
+    """The store has it; it stays, so that its author goes on seeing it, until the feed has come to
+    `accepted.seq`."""
+
+    @property
+    def is_creation(self) -> bool:
+        return self.base_rev == 0
+
+    @property
+    def name(self) -> str:
+        """What it calls its resource; of a deletion, what was deleted."""
+        fields = self.body if self.body is not None else self.base
+        return str((fields or {}).get("name", ""))
+
+    @property
+    def put(self) -> Put:
+        """How it is sent."""
+        return Put(
+            body=self.body,
+            saved_at=self.saved_at,
+            run_id=self.run_id,
+            note=self.note,
+            restore=self.restore,
+        )
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """Two writes that cannot both stand. Both are kept; a person decides."""
+
+    conflict_id: str
+    rid: str
+    op_id: str = ""
+    """The op that left the queue; empty if it is a version the store lost."""
+    name: str
+    why: str
+    """``fields``, ``edited-and-deleted``, ``deleted-and-edited``, ``name-taken`` or
+    ``server-rolled-back``; ours comes first."""
+    fields: tuple[str, ...] = ()
+    """Pointers of the fields both changed."""
+    base: Body = None
+    """What both started from; None: it was not there, or is not known."""
+    ours: Body
+    theirs: Body
+    author: str = ""
+    """Who wrote theirs."""
+    at: datetime
+    """When it was noticed, UTC."""
+    run_id: str = ""
+    note: str = ""
+    resolved_at: datetime | None = None
+    """When a person decided; kept after that, for who wants to decide otherwise."""
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A write the store would not take. Kept, to be saved elsewhere or dropped."""
 
     op_id: str
     rid: str
     name: str
-    """The full name it is saved under; of a deletion, the one that goes."""
-    based: Based | None
-    """The revision it was made on; None: what the op before it, of the same rid, makes."""
+    reason: str
     base: Body
-    """The body its author saw."""
     body: Body
-    gen: int = 0
-    """How often it was merged and is sent anew; an answer to an earlier one counts no more."""
-    accepted: Accepted | None = None
-    """What the store made of it. It stays, to be seen, until the feed has come so far."""
-    restore: bool = False
-    saved_at: datetime
+    saved_at: datetime | None = None
+    at: datetime
     run_id: str = ""
     note: str = ""
 
-    @property
-    def epoch(self) -> str:
-        """Whose revisions it speaks of; "" for none yet."""
-        if self.accepted is not None:
-            return self.accepted.epoch
-        return self.based.epoch if self.based is not None else ""
 
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a listing of everything has come. A crash does not begin it anew."""
 
-class Parked(msgspec.Struct, frozen=True, kw_only=True):
-    """Writes that cannot stand beside another's, kept for a person to decide."""
-
-    conflict_id: str
-    rid: str
-    name: str
-    why: str
-    """As `rhdesk.models.Conflict.why`."""
-    fields: tuple[str, ...] = ()
-    base: Body = None
-    ours: Body = None
-    theirs: Body = None
-    author: str = ""
-    op_ids: tuple[str, ...] = ()
-    """Of the ops it was made of, oldest first."""
-    at: datetime
-    resolved_by: str = ""
-    """The op that decided it; "" while it is open."""
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """A write the store will not take."""
-
-    op: Op
-    reason: str
-    at: datetime
+    listing_id: str
+    epoch: str = ""
+    """Of its pages; empty before the first."""
+    seq: int = 0
+    """Of the store when the first page was read: the feed goes on from here."""
+    after: str = ""
+    """The last rid that was seen."""
+    forks: dict[str, int] = {}
+    """The store's older epochs, and the last place of each that it still has."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far the feed was read; ("", 0) for not at all."""
+    """How far the replica follows the store."""
 
     epoch: str = ""
+    """Empty before the first listing."""
     seq: int = 0
+    listing: Listing | None = None
+    """A listing under way; nothing is sent meanwhile, and the feed waits."""
 
 
-class Relisting(msgspec.Struct, frozen=True):
-    """How far everything was listed anew."""
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes that are committed together, or not at all. Nobody is told anything before.
 
-    epoch: str = ""
-    """Of the first page; "" before it."""
-    seq: int = 0
-    """Of the first page: where the feed goes on afterwards."""
-    after: str = ""
-    """The last rid that was listed."""
+    They hold for the replica as the engine read it: read and apply under one lock. What is dropped
+    is dropped first.
+    """
 
-
-class Transaction(msgspec.Struct, kw_only=True):
-    """Changes that are made together or not at all."""
-
-    bases: dict[str, Base] = {}
-    dropped_bases: set[str] = set()
-    keep_inside: list[str] | None = None
-    """Drop every base whose name is in none of these folders, before anything else."""
-    ops: dict[str, Op] = {}
-    """New ones go to the end, others stay where they are."""
-    dropped_ops: set[str] = set()
-    parked: list[Parked] = []
-    refused: list[Refused] = []
+    dropped_bases: tuple[str, ...] = ()
+    """Rids."""
+    bases: tuple[Base, ...] = ()
+    dropped_ops: tuple[str, ...] = ()
+    ops: tuple[Op, ...] = ()
+    """One that is there already keeps its place in the queue; a new one goes to the end."""
+    conflicts: tuple[Parked, ...] = ()
+    dropped_refusals: tuple[str, ...] = ()
+    """Op ids."""
+    refusals: tuple[Refused, ...] = ()
     cursor: Cursor | None = None
-    """Where it moves to; accepted ops of its epoch that it has passed go with the same commit."""
-    relisting: Relisting | None = None
-    relisted: bool = False
-    """The listing is complete: there is none any more."""
-    seen: set[str] = set()
-    """Rids the listing told of."""
+    """None: it stays where it is."""
 
-    @property
-    def is_empty(self) -> bool:
-        return self == Transaction()
+
+NOTHING: Final = Transaction()
 
 
 class Replica(Protocol):
-    """What the engine reads.
-
-    Whoever calls the engine keeps everybody else from writing until the transaction it returns
-    is applied.
-    """
-
-    def base(self, rid: str) -> Base | None: ...
-    def op(self, op_id: str) -> Op | None: ...
-    def ops_of(self, rid: str) -> Sequence[Op]:
-        """Oldest first."""
-        ...
-
-    def next_ops(self, limit: int) -> Sequence[Op]:
-        """Of each rid the oldest op that is not accepted; oldest first, at most *limit*."""
-        ...
-
-    def queued(self) -> Iterable[str]:
-        """Rids that have ops."""
-        ...
+    """What the engine reads. Sequences are small; iterables are read once and may be lazy."""
 
     def cursor(self) -> Cursor: ...
-    def relisting(self) -> Relisting | None: ...
-    def unseen(self) -> Iterable[Base]:
-        """Bases the listing that is under way has not told of."""
+    def base(self, rid: str) -> Base | None: ...
+    def names(self) -> Iterable[tuple[str, str]]:
+        """Rid and name of every base."""
         ...
+
+    def unlisted(self, listing_id: str) -> Iterable[Base]:
+        """Bases that another listing saw last, or none."""
+        ...
+
+    def op(self, op_id: str) -> Op | None: ...
+    def ops_of(self, rid: str) -> Sequence[Op]:
+        """The ops of one resource, in the order of the queue."""
+        ...
+
+    def waiting(self) -> Iterable[Op]:
+        """Of each resource the first op that is not accepted, in the order of the queue."""
+        ...
+
+    def accepted(self) -> Iterable[Op]:
+        """The ops that are."""
+        ...
+
+    def rids_of_ops(self) -> Iterable[str]:
+        """The resources that have ops, each once."""
+        ...
+
+    def conflict(self, conflict_id: str) -> Parked | None: ...
+
+
+# ---- what the engine wants sent
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """One op, on its way; answered with an `rhdesk.wire.store.Answer`."""
+
+    op_id: str
+    gen: int
+    rid: str
+    based: Based
+    put: Put
+
+
+class AskChanges(msgspec.Struct, frozen=True):
+    """Answered with a `ChangesPage`, or `Gone`."""
+
+    epoch: str
+    since: int
+
+
+class AskListing(msgspec.Struct, frozen=True):
+    """Answered with a `ListingPage`."""
+
+    after: str
+
+
+Request = Push | AskChanges | AskListing
