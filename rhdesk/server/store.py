@@ -133,7 +133,9 @@ class Store:
         with self.database.reading() as t:
             head = t.head()
             rows = t.listing(after, limit + 1, readable(t.grants(principal)))
-        return ListingPage(head.epoch, head.seq, after, rows[:limit], more=len(rows) > limit)
+            kept = dict(t.kept())
+        more = len(rows) > limit
+        return ListingPage(head.epoch, head.seq, after, rows[:limit], more, kept)
 
     def resource(self, principal: str, rid: str) -> Stored | None:
         """The newest revision; None where there is none that *principal* may read."""
