@@ -69,12 +69,12 @@ class Store:
             grants = t.grants(principal)
             for folder in _folders(current, name):
                 if level_in(folder, grants) < Level.WRITE:
-                    return Denied(f"{principal} may not write in {folder}")
+                    return _denied(principal, folder, grants)
             if based.rev != (current.rev if current else 0):
                 return Stale(epoch, current)
             if current is None and put.body is None:
                 return Stale(epoch)
-            if current is not None and current.body is None and not put.restore:
+            if current is not None and current.body is None and not _brings_back(put):
                 return Stale(epoch, current)
             if name:
                 other = t.live_named(name)
@@ -106,11 +106,13 @@ class Store:
             if epoch != head.epoch or not head.oldest_seq <= since <= head.seq:
                 return Gone(head.epoch)
             grants = t.grants(principal)
-            entries = t.feed(since, limit)
+            entries = t.feed(since, _within(limit))
             rows: list[FeedRow] = []
             for entry in entries:
                 if entry.principal == principal:
-                    rows.append(AccessRow(entry.seq, readable(grants), gained=True))
+                    # Only a folder that may be read now can have shown something new.
+                    gained = not entry.folder or level_in(entry.folder, grants) >= Level.READ
+                    rows.append(AccessRow(entry.seq, readable(grants), gained))
                 elif row := self._row(t, entry.seq, entry.rid, grants):
                     rows.append(row)
             end = entries[-1].seq if entries else head.seq
@@ -122,7 +124,7 @@ class Store:
         stored = t.resource(rid) if rid else None
         if stored is None or stored.seq != seq:
             return None  # a later entry tells the newest of it
-        if level_in(folder_of(stored.name), grants) >= Level.READ:
+        if _may_read(stored, grants):
             return RecordRow(seq, stored)
         if any(level_in(folder, grants) >= Level.READ for folder in t.folders_of(rid)):
             return HiddenRow(seq, rid)
@@ -130,6 +132,7 @@ class Store:
 
     def listing(self, principal: str, after: str = "", limit: int = PAGE) -> ListingPage:
         """A page of all that *principal* may read; the first page's `seq` is where to go on."""
+        limit = _within(limit)
         with self.database.reading() as t:
             head = t.head()
             rows = t.listing(after, limit + 1, readable(t.grants(principal)))
@@ -141,23 +144,25 @@ class Store:
         """The newest revision; None where there is none that *principal* may read."""
         with self.database.reading() as t:
             stored = t.resource(rid)
-            if stored is None:
-                return None
-            allowed = level_in(folder_of(stored.name), t.grants(principal))
-        return stored if allowed >= Level.READ else None
+            readable_now = stored is not None and _may_read(stored, t.grants(principal))
+        return stored if readable_now else None
 
     def versions(
         self, principal: str, rid: str, before: int = 0, limit: int = PAGE
     ) -> VersionsPage | None:
-        """Revisions, newest first, those made where *principal* may not read left out; None as
-        `resource`."""
-        if self.resource(principal, rid) is None:
-            return None
+        """Revisions below *before*, newest first, those made where *principal* may not read left
+        out; None as `resource`."""
+        limit = _within(limit)
+        kept: list[Stored] = []
         with self.database.reading() as t:
             grants = t.grants(principal)
-            rows = t.versions(rid, before, limit + 1)
-        kept = [r for r in rows[:limit] if level_in(folder_of(r.name), grants) >= Level.READ]
-        return VersionsPage(kept, more=len(rows) > limit)
+            stored = t.resource(rid)
+            if stored is None or not _may_read(stored, grants):
+                return None
+            while len(kept) <= limit and (rows := t.versions(rid, before, limit + 1)):
+                kept += [row for row in rows if _may_read(row, grants)]
+                before = rows[-1].rev
+        return VersionsPage(kept[:limit], more=len(kept) > limit)
 
     def grant(self, granter: str, principal: str, folder: str, level: Level) -> Denied | int:
         """Let *principal* do so much in *folder* and below; returns the place in the feed.
@@ -183,7 +188,30 @@ class Store:
     def forget_before(self, seq: int) -> None:
         """Let the feed begin after *seq*; who has not read so far lists anew (rule R8)."""
         with self.database.writing() as t:
-            t.forget_before(min(seq, t.head().seq))
+            head = t.head()
+            if seq > head.oldest_seq:
+                t.forget_before(min(seq, head.seq))
+
+
+def _within(limit: int) -> int:
+    """Rows of a page, however many were asked for."""
+    return max(1, min(limit, PAGE))
+
+
+def _may_read(stored: Stored, grants: Mapping[str, Level]) -> bool:
+    return level_in(folder_of(stored.name), grants) >= Level.READ
+
+
+def _denied(principal: str, folder: str, grants: Mapping[str, Level]) -> Denied:
+    """No, without saying where a resource went that *principal* can no longer see."""
+    if level_in(folder, grants) < Level.READ:
+        return Denied(f"{principal} may not write this resource there, or no longer")
+    return Denied(f"{principal} may not write in {folder}")
+
+
+def _brings_back(put: Put) -> bool:
+    """Whether it is the one kind of write a deleted resource takes."""
+    return put.restore and put.body is not None
 
 
 def _folders(current: Stored | None, name: str) -> list[str]:

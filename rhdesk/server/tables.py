@@ -21,9 +21,6 @@ class Head(msgspec.Struct, frozen=True):
     """Of the last write."""
     oldest_seq: int
     """The feed tells what came after this one, and nothing older."""
-    forks: dict[str, int] = {}
-    """Epochs before this one, each with the last place of it that this store still has: a restore
-    adds the epoch of the backup with the backup's `seq`. Empty if never restored."""
 
 
 class Entry(msgspec.Struct, frozen=True):

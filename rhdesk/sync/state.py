@@ -137,7 +137,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """Of the store when the first page was read: the feed goes on from here."""
     after: str = ""
     """The last rid that was seen."""
-    forks: dict[str, int] = {}
+    kept: dict[str, int] = {}
     """The store's older epochs, and the last place of each that it still has."""
 
 

@@ -180,9 +180,6 @@ class ListingPage(msgspec.Struct, frozen=True, tag="listing"):
     after: str
     rows: list[Stored]
     more: bool = False
-    forks: dict[str, int] = {}
-    """Older epochs of the store, and the last place of each that it still has after a restore:
-    what came later in that epoch is lost."""
     kept: dict[str, int] = {}
     """Of each epoch before this one, the last write that the store still has: it was restored from
     a backup of then, and lost what came after."""
