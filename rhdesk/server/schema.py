@@ -1,0 +1,92 @@
+"""The schema, and how one of an earlier release is brought up to date: forward, step by step.
+
+Each step is a numbered file in ``migrations``. What ran is written down with the file's digest, so
+that a step that was edited after it ran is noticed instead of believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from rhdesk.errors import RhdeskError
+from rhdesk.server.sql import Execute, moment
+
+
+class Step(NamedTuple):
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+class BadSchema(RhdeskError):
+    """The database is not one this release can use."""
+
+    code = "bad_schema"
+
+
+def steps() -> list[Step]:
+    """Every step, in order."""
+    files = sorted(Path(__file__).with_name("migrations").glob("*.sql"))
+    return [Step(int(f.stem[:4]), f.stem[5:], f.read_text("utf-8")) for f in files]
+
+
+def pending(execute: Execute) -> list[Step]:
+    """The steps that have not run.
+
+    Raises:
+        BadSchema: A newer release was here, or a step is not what it was when it ran.
+    """
+    execute(
+        "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+        " digest TEXT NOT NULL, at TEXT NOT NULL)",
+        (),
+    )
+    ran = dict(execute("SELECT number, digest FROM migration", ()).fetchall())
+    known = {step.number: step for step in steps()}
+    newer = sorted(set(ran) - set(known))
+    if newer:
+        raise BadSchema(
+            f"the database has step {newer[-1]} of a newer rhdesk; this one knows {max(known)}"
+        )
+    for number, digest in ran.items():
+        if known[number].digest != digest:
+            raise BadSchema(f"step {number} ({known[number].name}) was changed after it ran here")
+    return [step for number, step in sorted(known.items()) if number not in ran]
+
+
+def migrate(execute: Execute, words: Mapping[str, str]) -> list[Step]:
+    """Run what is pending, inside the caller's transaction; returns what ran.
+
+    Args:
+        words: What the database calls ``text`` and ``blob``.
+    """
+    todo = pending(execute)
+    for step in todo:
+        for statement in _statements(step.sql.format(**words)):
+            execute(statement, ())
+        execute(
+            "INSERT INTO migration (number, name, digest, at) VALUES (?, ?, ?, ?)",
+            (step.number, step.name, step.digest, moment(datetime.now(UTC))),
+        )
+    if execute("SELECT count(*) FROM head", ()).fetchone()[0] == 0:
+        execute("INSERT INTO head VALUES (1, ?, 0, 0)", (new_epoch(),))
+    return todo
+
+
+def new_epoch() -> str:
+    """A word no store used before."""
+    return secrets.token_hex(8)
+
+
+def _statements(sql: str) -> list[str]:
+    lines = [line for line in sql.splitlines() if not line.lstrip().startswith("--")]
+    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]

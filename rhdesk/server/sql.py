@@ -1,0 +1,220 @@
+"""The store's tables in SQL, spoken to SQLite and to PostgreSQL in the same words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from rhdesk.access.levels import Level, folder_of
+from rhdesk.errors import RhdeskError
+from rhdesk.server.tables import Entry, Head
+from rhdesk.wire.canonical import spell
+from rhdesk.wire.store import Stored
+
+
+class Rows(Protocol):
+    """What an executed statement answers."""
+
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+Execute = Callable[[str, Sequence[Any]], Rows]
+"""Runs one statement; parameters are ``?`` in either database."""
+
+
+class DamagedStore(RhdeskError):
+    """A row does not match its hash: the disk, or somebody, changed it."""
+
+    code = "damaged_store"
+
+
+class SqlDatabase(Protocol):
+    """A database of `SqlTables`; what `sqlite` and `postgres` are."""
+
+    def reading(self) -> AbstractContextManager[SqlTables]: ...
+    def writing(self) -> AbstractContextManager[SqlTables]: ...
+    def principals(self) -> Iterator[str]: ...
+    def close(self) -> None: ...
+
+
+class SqlTables:
+    """One transaction. Satisfies `rhdesk.server.tables.Writing`."""
+
+    def __init__(self, execute: Execute) -> None:
+        self.execute = execute
+
+    # ---- reading
+
+    def head(self) -> Head:
+        return Head(*self.execute("SELECT epoch, seq, oldest_seq FROM head", ()).fetchone())
+
+    def kept(self) -> Mapping[str, int]:
+        return dict(self.execute("SELECT epoch, seq FROM past", ()).fetchall())
+
+    def resource(self, rid: str) -> Stored | None:
+        return self._one(f"{_NEWEST} WHERE r.rid = ?", (rid,))
+
+    def live_named(self, name: str) -> Stored | None:
+        return self._one(f"{_NEWEST} WHERE r.name = ? AND r.live = 1", (name,))
+
+    def op(self, op_id: str) -> tuple[Stored, str] | None:
+        sql = f"SELECT {_COLUMNS}, v.digest FROM version v WHERE v.op_id = ?"
+        row = self.execute(sql, (op_id,)).fetchone()
+        return (_stored(row[:-1]), str(row[-1])) if row else None
+
+    def feed(self, since: int, limit: int) -> list[Entry]:
+        sql = "SELECT seq, rid, principal, folder FROM feed WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [Entry(*row) for row in self.execute(sql, (since, limit)).fetchall()]
+
+    def folders_of(self, rid: str) -> set[str]:
+        rows = self.execute("SELECT DISTINCT folder FROM version WHERE rid = ?", (rid,))
+        return {row[0] for row in rows.fetchall()}
+
+    def listing(self, after: str, limit: int, folders: list[str]) -> list[Stored]:
+        if not folders:
+            return []
+        inside, parameters = _inside("r.folder", folders)
+        sql = f"{_NEWEST} WHERE r.live = 1 AND r.rid > ? AND ({inside}) ORDER BY r.rid LIMIT ?"
+        return self._all(sql, (after, *parameters, limit))
+
+    def versions(self, rid: str, before: int, limit: int) -> list[Stored]:
+        below, parameters = ("AND v.rev < ?", (before,)) if before else ("", ())
+        sql = (
+            f"SELECT {_COLUMNS} FROM version v WHERE v.rid = ? {below} ORDER BY v.rev DESC LIMIT ?"
+        )
+        return self._all(sql, (rid, *parameters, limit))
+
+    def grants(self, principal: str) -> Mapping[str, Level]:
+        sql = "SELECT folder, level FROM access WHERE principal = ?"
+        return {row[0]: Level(row[1]) for row in self.execute(sql, (principal,)).fetchall()}
+
+    def grants_in(self, folder: str) -> Mapping[str, Level]:
+        sql = "SELECT principal, level FROM access WHERE folder = ? AND level > 0"
+        return {row[0]: Level(row[1]) for row in self.execute(sql, (folder,)).fetchall()}
+
+    # ---- writing
+
+    def next_seq(self) -> int:
+        row = self.execute("UPDATE head SET seq = seq + 1 RETURNING seq", ()).fetchone()
+        return int(row[0])
+
+    def add(self, stored: Stored, digest: str) -> None:
+        folder = folder_of(stored.name)
+        row = _row(stored)
+        marks = ", ".join("?" * (len(row) + 3))
+        self.execute(
+            f"INSERT INTO version ({_PLAIN}, digest, folder, row_hash) VALUES ({marks})",
+            (*row, digest, folder, _hash(row)),
+        )
+        self.execute(
+            "INSERT INTO resource (rid, rev, seq, name, folder, live) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (rid) DO UPDATE SET rev = excluded.rev, seq = excluded.seq,"
+            " name = excluded.name, folder = excluded.folder, live = excluded.live",
+            (
+                stored.rid,
+                stored.rev,
+                stored.seq,
+                stored.name,
+                folder,
+                int(stored.body is not None),
+            ),
+        )
+        self._tell(stored.seq, stored.rid)
+
+    def grant(self, seq: int, principal: str, folder: str, level: Level) -> None:
+        self.execute(
+            "INSERT INTO access (principal, folder, level, seq) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (principal, folder) DO UPDATE SET level = excluded.level,"
+            " seq = excluded.seq",
+            (principal, folder, int(level), seq),
+        )
+        self._tell(seq, "", principal, folder)
+
+    def note(self, seq: int, principal: str, action: str, about: str) -> None:
+        self.execute(
+            "INSERT INTO audit (seq, at, principal, action, about) VALUES (?, ?, ?, ?, ?)",
+            (seq, moment(datetime.now(UTC)), principal, action, about),
+        )
+
+    def forget_before(self, seq: int) -> None:
+        self.execute("DELETE FROM feed WHERE seq <= ?", (seq,))
+        self.execute("DELETE FROM resource WHERE live = 0 AND seq <= ?", (seq,))
+        self.execute("UPDATE head SET oldest_seq = ? WHERE oldest_seq < ?", (seq, seq))
+
+    def _tell(self, seq: int, rid: str, principal: str = "", folder: str = "") -> None:
+        self.execute(
+            "INSERT INTO feed (seq, rid, principal, folder) VALUES (?, ?, ?, ?)",
+            (seq, rid, principal, folder),
+        )
+
+    def _one(self, sql: str, parameters: Sequence[Any]) -> Stored | None:
+        row = self.execute(sql, parameters).fetchone()
+        return _stored(row) if row else None
+
+    def _all(self, sql: str, parameters: Sequence[Any]) -> list[Stored]:
+        return [_stored(row) for row in self.execute(sql, parameters).fetchall()]
+
+
+def moment(at: datetime) -> str:
+    """How a time is written down: ISO 8601, UTC, so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+_FIELDS: Final = (
+    "rid", "rev", "seq", "name", "body", "op_id", "author", "at", "saved_at", "run_id", "note",
+)  # fmt: skip
+_PLAIN: Final = ", ".join(_FIELDS)
+_COLUMNS: Final = ", ".join(f"v.{field}" for field in (*_FIELDS, "row_hash"))
+_NEWEST: Final = (
+    f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.rid = r.rid AND v.rev = r.rev"
+)
+_DECODE: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _row(stored: Stored) -> tuple[Any, ...]:
+    return (
+        stored.rid,
+        stored.rev,
+        stored.seq,
+        stored.name,
+        spell(stored.body) if stored.body is not None else None,
+        stored.op_id,
+        stored.author,
+        moment(stored.at),
+        moment(stored.saved_at) if stored.saved_at else None,
+        stored.run_id,
+        stored.note,
+    )
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    *told, kept = row
+    if kept != _hash(told):
+        raise DamagedStore(
+            f"revision {told[1]} of {told[3]} does not match its hash; restore a backup: "
+            "rhdesk server restore FILE"
+        )
+    fields = dict(zip(_FIELDS, told, strict=True))
+    fields["body"] = _DECODE(fields["body"]) if fields["body"] is not None else None
+    for field in ("at", "saved_at"):
+        fields[field] = datetime.fromisoformat(fields[field]) if fields[field] else None
+    return Stored(**fields)
+
+
+def _hash(row: Sequence[Any]) -> str:
+    return hashlib.sha256(repr(tuple(row)).encode()).hexdigest()[:32]
+
+
+def _inside(column: str, folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A condition: in one of *folders*, or below it. ``0`` follows ``/``."""
+    if "/" in folders:
+        return "1 = 1", ()
+    each = f"{column} = ? OR ({column} > ? AND {column} < ?)"
+    parameters = [part for top in folders for part in (top, f"{top}/", f"{top}0")]
+    return " OR ".join([each] * len(folders)), tuple(parameters)

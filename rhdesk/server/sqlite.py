@@ -1,0 +1,99 @@
+"""The store in one SQLite file: for one person, a lab, a team of a few.
+
+Rolled-back journal and full flushing: what was acknowledged is on the disk. (Write-ahead logging
+can corrupt a file that several connections use, in the SQLite that comes with many a Python.)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from rhdesk.errors import StoreBusy, StoreUnwritable
+from rhdesk.server import schema
+from rhdesk.server.sql import DamagedStore, SqlTables
+
+_WAITS_S: Final = 30.0
+"""For another process: a second server, a backup, the command line."""
+
+
+class SqliteDatabase:
+    """Satisfies `rhdesk.server.tables.Database`. Any thread may use it; one does at a time."""
+
+    def __init__(self, file: Path) -> None:
+        """Open *file*, or make it.
+
+        Raises:
+            StoreUnwritable: It cannot be made or written.
+            BadSchema: A newer release was here.
+        """
+        self.file = file
+        self._turn = threading.Lock()
+        with _told(file):
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                file, timeout=_WAITS_S, isolation_level=None, check_same_thread=False
+            )
+            file.chmod(0o600)
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.execute("PRAGMA synchronous = EXTRA")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            with self._transaction("EXCLUSIVE"):
+                self.migrated = schema.migrate(self._execute, {"text": "TEXT", "blob": "BLOB"})
+
+    def close(self) -> None:
+        with self._turn:
+            self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Generator[SqlTables]:
+        with self._transaction("DEFERRED"):
+            yield SqlTables(self._execute)
+
+    @contextmanager
+    def writing(self) -> Generator[SqlTables]:
+        with self._transaction("IMMEDIATE"):
+            yield SqlTables(self._execute)
+
+    def principals(self) -> Iterator[str]:
+        with self._transaction("DEFERRED"):
+            rows = self._execute("SELECT name FROM principal ORDER BY name", ()).fetchall()
+        return iter([row[0] for row in rows])
+
+    @contextmanager
+    def _transaction(self, how: str) -> Generator[None]:
+        with self._turn, _told(self.file):
+            self._connection.execute(f"BEGIN {how}")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _execute(self, sql: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
+        return self._connection.execute(sql, parameters)
+
+
+@contextmanager
+def _told(file: Path) -> Generator[None]:
+    """What SQLite says, as what a person can do about it."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        if "locked" in str(exc) or "busy" in str(exc):
+            raise StoreBusy(f"{file} is in use by another process: {exc}") from exc
+        raise StoreUnwritable(f"cannot write {file}: {exc}") from exc
+    except sqlite3.DatabaseError as exc:
+        if isinstance(exc, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise
+        raise DamagedStore(f"{file} is damaged, or no store: {exc}") from exc
+    except OSError as exc:
+        if isinstance(exc, StoreUnwritable):
+            raise
+        raise StoreUnwritable(f"cannot write {file}: {exc.strerror}") from exc

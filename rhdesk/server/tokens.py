@@ -1,0 +1,162 @@
+"""Tokens: what shows who is asking. Shown once; the store keeps a digest.
+
+``rhd_user_<id>_<secret>``: the id finds the row, the secret is 256 random bits, so that a plain
+SHA-256 of it tells nothing to who reads the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from rhdesk.access.levels import Level
+from rhdesk.errors import AlreadyExists, BadInput, NotFound, Refused
+from rhdesk.server.sql import SqlDatabase, SqlTables, moment
+
+SCOPES: Final = ("read", "write", "admin")
+"""What a token may be used for at most; its owner may be allowed less."""
+
+_TOKEN: Final = re.compile(r"rhd_user_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
+_USER: Final = re.compile(r"[a-z][a-z0-9\-]{0,38}", re.ASCII)
+_USED_EVERY: Final = timedelta(minutes=1)
+_LASTS: Final = timedelta(days=30)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who is asking, and what their token may be used for."""
+
+    user: str
+    token_id: str
+    scope: str
+
+    def may(self, scope: str) -> bool:
+        return SCOPES.index(scope) <= SCOPES.index(self.scope)
+
+
+class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a token; not the token."""
+
+    id: str
+    owner: str
+    scope: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Accounts:
+    """The users of a store and their tokens."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    def add_user(self, name: str) -> None:
+        """A new user, with a folder of their own: ``/ada``.
+
+        Raises:
+            BadInput: It is no name of a user.
+            AlreadyExists: There is one of that name.
+        """
+        if not _USER.fullmatch(name):
+            raise BadInput(
+                f"{name!r} is no name of a user; names are lower-case letters, digits and dashes: ada"
+            )
+        with self._database.writing() as t:
+            if _user(t, name):
+                raise AlreadyExists(f"there is a user {name} already")
+            t.execute("INSERT INTO principal VALUES (?, ?)", (name, moment(datetime.now(UTC))))
+            seq = t.next_seq()
+            t.grant(seq, name, f"/{name}", Level.ADMIN)
+            t.note(seq, name, "new user", f"/{name}")
+
+    def make_token(self, owner: str, *, scope: str = "write", lasts: timedelta = _LASTS) -> str:
+        """A token for *owner*; nobody can read it again.
+
+        Raises:
+            NotFound: There is no such user.
+        """
+        if scope not in SCOPES:
+            raise BadInput(f"{scope!r} is no scope; a token is for {', '.join(SCOPES)}")
+        token_id, secret, now = secrets.token_hex(8), secrets.token_hex(32), datetime.now(UTC)
+        with self._database.writing() as t:
+            if not _user(t, owner):
+                raise NotFound(owner, kind="user")
+            t.execute(
+                "INSERT INTO token (id, digest, owner, scope, created_at, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (token_id, _digest(secret), owner, scope, moment(now), moment(now + lasts)),
+            )
+        return f"rhd_user_{token_id}_{secret}"
+
+    def caller(self, token: str) -> Caller:
+        """Whose *token* it is.
+
+        Raises:
+            Refused: It is nobody's, or it was revoked, or its time is over.
+        """
+        match = _TOKEN.fullmatch(token)
+        with self._database.reading() as t:
+            row = _token(t, match[1]) if match else None
+        # Compared in any case, so that the time it takes does not tell which ids exist.
+        known = row[1] if row else _digest("")
+        if not hmac.compare_digest(known, _digest(match[2] if match else "-")) or row is None:
+            raise Refused("this token is not known here; log in with one that is")
+        told = _told(row)
+        now = datetime.now(UTC)
+        if told.revoked_at is not None:
+            raise Refused("this token was revoked; ask for another")
+        if told.expires_at <= now:
+            raise Refused(f"this token expired on {told.expires_at:%Y-%m-%d}; ask for another")
+        if told.used_at is None or now - told.used_at > _USED_EVERY:
+            with self._database.writing() as t:
+                t.execute("UPDATE token SET used_at = ? WHERE id = ?", (moment(now), told.id))
+        return Caller(told.owner, told.id, told.scope)
+
+    def tokens(self, owner: str = "") -> list[TokenRow]:
+        """Every token, or those of *owner*; newest first."""
+        with self._database.reading() as t:
+            rows = t.execute(f"{_SELECT} ORDER BY created_at DESC", ()).fetchall()
+        return [told for row in rows if (told := _told(row)).owner == owner or not owner]
+
+    def revoke(self, token_id: str) -> None:
+        """End a token at once.
+
+        Raises:
+            NotFound: There is none of that id.
+        """
+        with self._database.writing() as t:
+            if _token(t, token_id) is None:
+                raise NotFound(token_id, kind="token")
+            now = moment(datetime.now(UTC))
+            t.execute("UPDATE token SET revoked_at = ? WHERE id = ?", (now, token_id))
+
+
+_COLUMNS: Final = ("id", "digest", "owner", "scope", "created_at", "expires_at", "used_at", "revoked_at")  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM token"
+
+
+def _user(t: SqlTables, name: str) -> bool:
+    return t.execute("SELECT 1 FROM principal WHERE name = ?", (name,)).fetchone() is not None
+
+
+def _token(t: SqlTables, token_id: str) -> Sequence[Any] | None:
+    row: Sequence[Any] | None = t.execute(f"{_SELECT} WHERE id = ?", (token_id,)).fetchone()
+    return row
+
+
+def _told(row: Sequence[Any]) -> TokenRow:
+    known = dict(zip(_COLUMNS, row, strict=True))
+    del known["digest"]
+    return msgspec.convert(known, TokenRow, strict=False)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
