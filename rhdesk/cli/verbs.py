@@ -44,6 +44,7 @@ VERBS: Final[dict[str, Verb]] = {
     "rename-key": Verb("objects", "Objects", "Give a value another key."),
     "rmkey": Verb("objects", "Objects", "Delete keys."),
     "clear": Verb("objects", "Objects", "Delete every key."),
+    "server": Verb("server", "The store", "The remote store: run one, its users and tokens, backups."),
     "daemon": Verb("daemon", "The daemon", "What goes on in the background: start, stop, logs."),
     "config": Verb("about", "About", "The settings, and where they come from."),
     "exit-codes": Verb("about", "About", "What each exit code means."),

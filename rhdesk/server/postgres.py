@@ -63,7 +63,7 @@ class PostgresDatabase:
     def _transaction(self, begin: str) -> Generator[Execute]:
         connection = self._connect()
         try:
-            connection.execute(begin)
+            connection.execute(begin.encode())
             yield Execute(connection)
             connection.execute("COMMIT")
         except BaseException:

@@ -6,25 +6,13 @@ that a step that was edited after it ran is noticed instead of believed.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from rhdesk.errors import RhdeskError
-from rhdesk.server.sql import Execute, moment
-
-
-class Step(NamedTuple):
-    number: int
-    name: str
-    sql: str
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
+from rhdesk.server.sql import Execute, Step, moment
 
 
 class BadSchema(RhdeskError):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -21,7 +21,20 @@ class Rows(Protocol):
     """What an executed statement answers."""
 
     def fetchone(self) -> Any: ...
+    def fetchmany(self, size: int, /) -> list[Any]: ...
     def fetchall(self) -> list[Any]: ...
+
+
+class Step(NamedTuple):
+    """One step of the schema."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 Execute = Callable[[str, Sequence[Any]], Rows]
@@ -36,6 +49,9 @@ class DamagedStore(RhdeskError):
 
 class SqlDatabase(Protocol):
     """A database of `SqlTables`; what `sqlite` and `postgres` are."""
+
+    migrated: list[Step]
+    """The steps that ran when it was opened."""
 
     def reading(self) -> AbstractContextManager[SqlTables]: ...
     def writing(self) -> AbstractContextManager[SqlTables]: ...
@@ -97,6 +113,11 @@ class SqlTables:
     def grants_in(self, folder: str) -> Mapping[str, Level]:
         sql = "SELECT principal, level FROM access WHERE folder = ? AND level > 0"
         return {row[0]: Level(row[1]) for row in self.execute(sql, (folder,)).fetchall()}
+
+    def last_before(self, at: datetime) -> int:
+        """The last write before *at*; 0 for none."""
+        sql = "SELECT coalesce(max(seq), 0) FROM audit WHERE at < ?"
+        return int(self.execute(sql, (moment(at),)).fetchone()[0])
 
     # ---- writing
 

@@ -139,7 +139,9 @@ class Accounts:
             t.execute("UPDATE token SET revoked_at = ? WHERE id = ?", (now, token_id))
 
 
-_COLUMNS: Final = ("id", "digest", "owner", "scope", "created_at", "expires_at", "used_at", "revoked_at")  # fmt: skip
+_COLUMNS: Final = (
+    "id", "digest", "owner", "scope", "created_at", "expires_at", "used_at", "revoked_at",
+)  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM token"
 
 

@@ -1,0 +1,266 @@
+"""``rhdesk server run | user | token | grant | backup | restore | compact | migrate | openapi``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+import msgspec
+
+from rhdesk import __version__
+from rhdesk.cli import output
+from rhdesk.cli.running import answer, as_json
+from rhdesk.config import Settings
+from rhdesk.errors import NotFound, SetupFailed
+
+if TYPE_CHECKING:
+    from rhdesk.server.sql import SqlDatabase
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+VARIABLE: Final = "RHDESK_SERVER_DATABASE"
+
+_database = click.option(
+    "--database",
+    default="",
+    help=f"postgresql://host/name, or a folder for SQLite; also {VARIABLE}.",
+)
+
+
+@click.group()
+def server() -> None:
+    """The remote store: the names of a team, on a machine of yours."""
+
+
+@server.command()
+@_database
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--plain-http", is_flag=True, help="Beyond this machine without TLS: a proxy has it."
+)
+def run(
+    database: str,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    plain_http: bool,
+) -> None:
+    """Serve the store until Ctrl-C."""
+    with _opened(database, keep=True) as opened:
+        from rhdesk.server.serve import serve
+
+        scheme = "https" if tls_cert else "http"
+        output.note(
+            f"the store answers on {scheme}://{host}:{port}; add people: rhdesk server user add"
+        )
+        serve(
+            opened, host=host, port=port, certificate=tls_cert, key=tls_key, plain_http=plain_http
+        )
+
+
+@server.group()
+def user() -> None:
+    """Who may log in."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 3650))
+@_database
+@as_json
+def add_user(name: str, days: int, database: str, as_json: bool) -> None:
+    """Add a user, with a folder /NAME and a first token; it is shown once."""
+    from rhdesk.server.tokens import Accounts
+
+    with _opened(database) as opened:
+        accounts = Accounts(opened)
+        accounts.add_user(name)
+        token = accounts.make_token(name, lasts=timedelta(days=days))
+    answer({"user": name, "token": token}, as_json, lambda: _show_token(token))
+
+
+@user.command("ls")
+@_database
+@as_json
+def list_users(database: str, as_json: bool) -> None:
+    """Everybody who may log in."""
+    with _opened(database) as opened:
+        names = list(opened.principals())
+    answer(names, as_json, lambda: output.print_text("\n".join(names)))
+
+
+@server.group()
+def token() -> None:
+    """What people log in with."""
+
+
+@token.command("create")
+@click.argument("owner")
+@click.option("--scope", default="write", show_default=True, help="read, write or admin.")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 3650))
+@_database
+@as_json
+def create_token(owner: str, scope: str, days: int, database: str, as_json: bool) -> None:
+    """Another token for OWNER; it is shown once."""
+    from rhdesk.server.tokens import Accounts
+
+    with _opened(database) as opened:
+        made = Accounts(opened).make_token(owner, scope=scope, lasts=timedelta(days=days))
+    answer({"user": owner, "token": made}, as_json, lambda: _show_token(made))
+
+
+@token.command("ls")
+@click.argument("owner", default="")
+@_database
+@as_json
+def list_tokens(owner: str, database: str, as_json: bool) -> None:
+    """Tokens, newest first; not what they are."""
+    from rhdesk.server.tokens import Accounts
+
+    with _opened(database) as opened:
+        found = Accounts(opened).tokens(owner)
+    now = datetime.now(UTC)
+    rows = [
+        (
+            each.id,
+            each.owner,
+            each.scope,
+            output.ago(each.created_at),
+            output.ago(each.used_at),
+            "revoked" if each.revoked_at else "expired" if each.expires_at <= now
+            else f"until {each.expires_at:%Y-%m-%d}",
+        )
+        for each in found
+    ]  # fmt: skip
+    head = ("TOKEN", "OWNER", "FOR", "MADE", "USED", "")
+    answer(found, as_json, lambda: output.print_table(head, rows))
+
+
+@token.command()
+@click.argument("token_id")
+@_database
+@as_json
+def revoke(token_id: str, database: str, as_json: bool) -> None:
+    """End a token at once."""
+    from rhdesk.server.tokens import Accounts
+
+    with _opened(database) as opened:
+        Accounts(opened).revoke(token_id)
+    answer({"revoked": token_id}, as_json, lambda: output.note(f"{token_id} opens nothing now"))
+
+
+@server.command()
+@click.argument("principal")
+@click.argument("folder")
+@click.argument("level", type=click.Choice(["none", "read", "call", "write", "admin"]))
+@_database
+@as_json
+def grant(principal: str, folder: str, level: str, database: str, as_json: bool) -> None:
+    """Let PRINCIPAL do LEVEL in FOLDER and below, as who runs the server."""
+    from rhdesk.access.levels import Level
+
+    with _opened(database) as opened:
+        if principal not in list(opened.principals()):
+            raise NotFound(principal, kind="user")
+        with opened.writing() as t:
+            seq = t.next_seq()
+            t.grant(seq, principal, folder, Level[level.upper()])
+            t.note(seq, "the server's keeper", f"grant {level} to {principal}", folder)
+    told = {"principal": principal, "folder": folder, "level": level}
+    answer(told, as_json, lambda: output.note(f"{principal} may {level} in {folder}"))
+
+
+@server.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_database
+@as_json
+def backup(file: Path, database: str, as_json: bool) -> None:
+    """Write all of the store, as it is now, into FILE."""
+    from rhdesk.server.backup import write_backup
+
+    with _opened(database) as opened:
+        made = write_backup(opened, file)
+    answer(made, as_json, lambda: output.note(f"{made.revisions} revisions are in {file}"))
+
+
+@server.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="Replace what the store has now.")
+@_database
+@as_json
+def restore(file: Path, yes: bool, database: str, as_json: bool) -> None:
+    """Make the store what it was when FILE was written; desks hand back what it lost since."""
+    from rhdesk.server.backup import read_backup
+
+    with _opened(database) as opened:
+        made = read_backup(opened, file, replace=yes)
+    answer(made, as_json, lambda: output.note(f"{made.revisions} revisions are back"))
+
+
+@server.command()
+@click.option("--keep-days", default=90.0, show_default=True, type=click.FloatRange(0))
+@_database
+@as_json
+def compact(keep_days: float, database: str, as_json: bool) -> None:
+    """Forget what was deleted longer ago; desks that were away longer list anew."""
+    from rhdesk.server.store import Store
+
+    with _opened(database) as opened:
+        with opened.reading() as t:
+            seq = t.last_before(datetime.now(UTC) - timedelta(days=keep_days))
+        Store(opened).forget_before(seq)
+    answer({"oldest_seq": seq}, as_json, lambda: output.note(f"the feed begins after {seq}"))
+
+
+@server.command()
+@_database
+@as_json
+def migrate(database: str, as_json: bool) -> None:
+    """Bring the database's schema up to date; `run` does it too."""
+    with _opened(database, keep=True) as opened:
+        ran = [step.name for step in opened.migrated]
+    answer(ran, as_json, lambda: output.note(f"ran {', '.join(ran)}" if ran else "up to date"))
+
+
+@server.command()
+def openapi() -> None:
+    """The OpenAPI document of the store."""
+    from rhdesk.server.openapi import document
+
+    told = msgspec.json.encode(document(__version__))
+    click.echo(msgspec.json.format(told, indent=2).decode())
+
+
+@contextmanager
+def _opened(database: str, *, keep: bool = False) -> Generator[SqlDatabase]:
+    """The database that was named, or the one in the data folder.
+
+    Args:
+        keep: It is made if it is not there; elsewhere a mistyped folder is an error.
+    """
+    try:
+        from rhdesk.server.serve import open_database
+    except ModuleNotFoundError as exc:
+        raise SetupFailed(f'the store needs {exc.name}: pip install "rhdesk[server]"') from exc
+    url = database or os.environ.get(VARIABLE) or str(Settings.load().data_dir / "server")
+    if not keep and "://" not in url and not (Path(url).expanduser() / "store.db").exists():
+        raise NotFound(url, kind="store")
+    opened = open_database(url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _show_token(made: str) -> None:
+    output.note("this token is shown once; whoever has it logs in with: rhdesk login URL")
+    click.echo(made)

@@ -1,0 +1,175 @@
+"""All of a store in one file, that can be put into either database.
+
+Lines of JSON in one gzip stream: a head, the rows of each table, and an end that says how many
+there were and what they hash to. A file without its end, or with another hash, is not looked into.
+A restored store is in another epoch: what desks saw since the backup was made, they hand back.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from rhdesk.errors import AlreadyExists, BadInput, StoreUnwritable
+from rhdesk.server.schema import new_epoch, steps
+from rhdesk.server.sql import SqlDatabase, SqlTables
+
+_TABLES: Final = (
+    "past", "version", "resource", "feed", "access", "audit", "principal", "token", "blob",
+)  # fmt: skip
+_PAGE: Final = 2000
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup holds."""
+
+    file: str
+    epoch: str
+    seq: int
+    revisions: int
+
+
+class _Head(msgspec.Struct, frozen=True, kw_only=True, tag="head"):
+    schema: int
+    epoch: str
+    seq: int
+    oldest_seq: int
+
+
+class _Row(msgspec.Struct, frozen=True, tag="row"):
+    table: str
+    values: list[Any]
+
+
+class _End(msgspec.Struct, frozen=True, tag="end"):
+    rows: int
+    digest: str
+
+
+_Line = _Head | _Row | _End
+
+
+def write_backup(database: SqlDatabase, file: Path) -> Backup:
+    """Write everything, as one moment saw it, into *file*.
+
+    Raises:
+        StoreUnwritable: It could not be written; what was there is untouched.
+    """
+    beside = file.with_name(f".{file.name}.part")
+    revisions = rows = 0
+    digest = hashlib.sha256()
+    try:
+        with (
+            open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
+            gzip.open(raw, "wb", compresslevel=6) as packed,
+            database.reading() as t,
+        ):
+            head = t.head()
+            told = _Head(
+                schema=len(steps()), epoch=head.epoch, seq=head.seq, oldest_seq=head.oldest_seq
+            )
+            for line in (told, *_rows(t)):
+                data = msgspec.json.encode(line)
+                digest.update(data)
+                packed.write(data + b"\n")
+                rows += 1
+                revisions += isinstance(line, _Row) and line.table == "version"
+            packed.write(msgspec.json.encode(_End(rows, digest.hexdigest())) + b"\n")
+            packed.flush()
+            raw.flush()
+            os.fsync(raw.fileno())
+        beside.replace(file)
+    except OSError as exc:
+        beside.unlink(missing_ok=True)
+        raise StoreUnwritable(f"cannot write {file}: {exc.strerror}") from exc
+    return Backup(file=str(file), epoch=head.epoch, seq=head.seq, revisions=revisions)
+
+
+def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> Backup:
+    """Make the store what *file* holds, in an epoch of its own.
+
+    Args:
+        replace: Also where the store has something.
+
+    Raises:
+        BadInput: The file is damaged, or of a newer release; the store is untouched.
+        AlreadyExists: The store has something.
+    """
+    head = _checked(file)
+    revisions = 0
+    with database.writing() as t:
+        if t.head().seq and not replace:
+            raise AlreadyExists("the store is not empty; say --yes to replace what it has")
+        for table in reversed(_TABLES):
+            t.execute(f"DELETE FROM {table}", ())
+        for line in _lines(file):
+            if isinstance(line, _Row):
+                values = [_from_json(value) for value in line.values]
+                marks = ", ".join("?" * len(values))
+                t.execute(f"INSERT INTO {line.table} VALUES ({marks})", values)
+                revisions += line.table == "version"
+        t.execute("INSERT INTO past VALUES (?, ?)", (head.epoch, head.seq))
+        epoch = new_epoch()
+        t.execute(
+            "UPDATE head SET epoch = ?, seq = ?, oldest_seq = ?",
+            (epoch, head.seq, head.oldest_seq),
+        )
+    return Backup(file=str(file), epoch=epoch, seq=head.seq, revisions=revisions)
+
+
+def _rows(t: SqlTables) -> Iterator[_Row]:
+    for table in _TABLES:
+        found = t.execute(f"SELECT * FROM {table}", ())
+        while batch := found.fetchmany(_PAGE):
+            yield from (_Row(table, [_to_json(value) for value in row]) for row in batch)
+
+
+def _checked(file: Path) -> _Head:
+    """Read all of *file* once, and believe it only then."""
+    digest, rows, head, end = hashlib.sha256(), 0, None, None
+    for line in _lines(file):
+        if end is not None or (head is None) != isinstance(line, _Head):
+            raise BadInput(f"{file} is no backup of a store, or is damaged")
+        if isinstance(line, _End):
+            end = line
+            continue
+        if isinstance(line, _Head):
+            head = line
+        elif line.table not in _TABLES:
+            raise BadInput(f"{file} has a table {line.table!r} that this rhdesk does not know")
+        digest.update(msgspec.json.encode(line))
+        rows += 1
+    if head is None or end is None or (end.rows, end.digest) != (rows, digest.hexdigest()):
+        raise BadInput(f"{file} is cut off or damaged: its end does not match what is in it")
+    if head.schema != len(steps()):
+        raise BadInput(
+            f"{file} was written with schema {head.schema}, this rhdesk has {len(steps())}; "
+            "restore it with the rhdesk that wrote it, then migrate"
+        )
+    return head
+
+
+def _lines(file: Path) -> Iterator[_Line]:
+    decoder = msgspec.json.Decoder(_Line)
+    try:
+        with gzip.open(file, "rb") as packed:
+            for line in packed:
+                yield decoder.decode(line)
+    except (OSError, EOFError, msgspec.DecodeError, ValueError) as exc:
+        raise BadInput(f"{file} is no backup of a store, or is damaged: {exc}") from exc
+
+
+def _to_json(value: Any) -> Any:
+    data = value if isinstance(value, bytes) else None
+    return value if data is None else {"base64": base64.b64encode(data).decode()}
+
+
+def _from_json(value: Any) -> Any:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value

@@ -1,0 +1,96 @@
+"""A server process: the application, a socket, and nothing that listens unasked."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from rhdesk.errors import BadInput, SetupFailed
+from rhdesk.server.app import application
+from rhdesk.server.postgres import PostgresDatabase
+from rhdesk.server.sql import SqlDatabase
+from rhdesk.server.sqlite import SqliteDatabase
+
+PORT: Final = 8787
+
+
+def open_database(url: str) -> SqlDatabase:
+    """The database of *url*: ``postgresql://...``, or the folder of a SQLite file.
+
+    Raises:
+        BadInput: It is neither.
+    """
+    if url.startswith(("postgresql://", "postgres://")):
+        return PostgresDatabase(url)
+    if "://" in url:
+        raise BadInput(
+            f"{url} is no database; one looks like postgresql://host/rhdesk, or a folder"
+        )
+    return SqliteDatabase(Path(url).expanduser() / "store.db")
+
+
+def serve(
+    database: SqlDatabase,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    plain_http: bool = False,
+) -> None:
+    """Answer on *host* and *port* until SIGTERM or SIGINT.
+
+    Args:
+        certificate: With *key*, TLS.
+        plain_http: Speak HTTP where others can listen. Without, only to this machine itself.
+
+    Raises:
+        BadInput: It would send tokens in clear.
+        SetupFailed: The address cannot be listened on.
+    """
+    if certificate is None and not plain_http and not _is_loopback(host):
+        raise BadInput(
+            f"on {host} others could read the tokens: give --tls-cert and --tls-key, or say "
+            "--plain-http if something in front of it speaks TLS"
+        )
+    listening = _bound(host, port)
+    config = uvicorn.Config(
+        application(database),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=2,
+        h11_max_incomplete_event_size=64 * 1024,
+        limit_concurrency=512,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        listening.close()
+        database.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as exc:
+        listening.close()
+        raise SetupFailed(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
