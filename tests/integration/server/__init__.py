@@ -1,0 +1,1 @@
+"""The remote store over real HTTP, on SQLite and on PostgreSQL."""
