@@ -24,6 +24,7 @@ from rhdesk.models import (
     Check,
     Cluster,
     DaemonState,
+    Diff,
     Env,
     EnvSpec,
     LogHit,
@@ -231,8 +232,14 @@ class Desk:
 
     # ---- names
 
-    def save(self, record: Record, *, overwrite: bool = True) -> Record:
-        return self.portal.call(partial(self.asynchronous.save, record, overwrite=overwrite))
+    def save(
+        self, record: Record, *, overwrite: bool = True, run_id: str = "", note: str = ""
+    ) -> Record:
+        return self.portal.call(
+            partial(
+                self.asynchronous.save, record, overwrite=overwrite, run_id=run_id, note=note
+            )
+        )
 
     def save_target(
         self, target: str, name: str, *, env: str = "", overwrite: bool = True
@@ -260,6 +267,14 @@ class Desk:
 
     def history(self, name: str, *, limit: int = 100) -> list[Version]:
         return self.portal.call(partial(self.asynchronous.history, name, limit=limit))
+
+    # ---- history
+
+    def diff(self, before: str, after: str = "") -> Diff:
+        return self.portal.call(self.asynchronous.diff, before, after)
+
+    def rollback(self, name: str) -> Record:
+        return self.portal.call(self.asynchronous.rollback, name)
 
     # ---- the daemon
 

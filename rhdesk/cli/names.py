@@ -1,4 +1,4 @@
-"""``rhdesk ls | show | save | history | rename | delete``."""
+"""``rhdesk ls | show | save | rename | delete``."""
 
 from __future__ import annotations
 
@@ -70,18 +70,6 @@ def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) ->
     answer(
         record, as_json, lambda: output.note(f"{record.name} is saved as {record.version[:10]}")
     )
-
-
-@click.command()
-@click.argument("name", callback=as_name)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
-@as_json
-def history(name: str, limit: int, as_json: bool) -> None:
-    """The versions of NAME, newest first."""
-    versions = at_desk(lambda desk: desk.history(name, limit=limit))
-    rows = [(v.version[:10], output.ago(v.saved_at), v.author, v.summary) for v in versions]
-    head = ("VERSION", "SAVED", "BY", "WHAT")
-    answer(versions, as_json, lambda: output.print_table(head, rows))
 
 
 @click.command()

@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from rhdesk.config import Settings
-from rhdesk.desk.calls import CallVerbs
 from rhdesk.desk.daemon import DaemonVerbs
+from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.objects import ObjectVerbs
 
 
-class AsyncDesk(CallVerbs, ObjectVerbs, DaemonVerbs):
+class AsyncDesk(HistoryVerbs, ObjectVerbs, DaemonVerbs):
     """A desk. Made by `open`, which closes what it opened."""
 
     @classmethod

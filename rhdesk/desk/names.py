@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from rhdesk.current_run import current_run
 from rhdesk.desk.rooms import Rooms
 from rhdesk.models import Name, Record, Version
 
 
 class NameVerbs(Rooms):
-    async def save(self, record: Record, *, overwrite: bool = True) -> Record:
+    async def save(
+        self, record: Record, *, overwrite: bool = True, run_id: str = "", note: str = ""
+    ) -> Record:
         """Save a record under its name: a new version, unless nothing changed.
+
+        Args:
+            run_id: The run that saves it; by default the one this code is part of, if it is.
+            note: Why, in a few words, for the history.
 
         Raises:
             AlreadyExists: The name is taken, and *overwrite* is false.
             StoreUnwritable: It could not be written; nothing was saved.
         """
+        by = run_id or current_run()
         return await self.names_room.call(
-            lambda names: names.save(record, overwrite=overwrite, author="")
+            lambda names: names.save(record, overwrite=overwrite, run_id=by, note=note)
         )
 
     async def load(self, name: str) -> Record:

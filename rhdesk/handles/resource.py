@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
+from rhdesk.current_run import current_run, is_run_id
 from rhdesk.errors import BadInput
 from rhdesk.handles import naming
 from rhdesk.handles.session import session
@@ -70,7 +71,7 @@ class Resource:
         record = Record(
             name=str(self._name), resource_type=self.RESOURCE_TYPE, config=self.config_for_rns
         )
-        session().desk.save(record, overwrite=overwrite)
+        session().desk.save(record, overwrite=overwrite, run_id=self._written_by())
         return self
 
     def rename(self, name: str) -> None:
@@ -89,6 +90,21 @@ class Resource:
         """Delete what is saved under its name; its versions stay in the history."""
         if self._name is not None and session().desk.exists(str(self._name)):
             session().desk.delete(str(self._name))
+
+    def rollback(self, version: str) -> Self:
+        """Make what *version* was (``1a2b3c``, ``{2026-10-01}``) the newest, also where it is live.
+
+        Returns:
+            A handle of what is saved now.
+
+        Raises:
+            NotFound: It never was so; `near` holds versions it had.
+            BadInput: It has no name.
+        """
+        if self._name is None:
+            raise BadInput(f"this {self.RESOURCE_TYPE} has no name, so it has no versions")
+        session().desk.rollback(f"{self._name.without_version}@{version}")
+        return self.from_name(str(self._name.without_version), dryrun=self.dryrun)
 
     def history(self, num_entries: int | None = None) -> list[Version]:
         """Its versions, newest first."""
@@ -148,6 +164,12 @@ class Resource:
             BadInput: Its type is none this rhdesk knows.
         """
         return naming.from_config(config, dryrun=dryrun)
+
+    def _written_by(self) -> str:
+        """The run that this thread's code, or v0.0.12's `provenance`, says it is part of."""
+        told = self.provenance or {}
+        named = (str(told.get(key) or "") for key in ("run_id", "run_name", "name"))
+        return current_run() or next(filter(is_run_id, named), "")
 
     def __repr__(self) -> str:
         return f"<rhdesk {self.RESOURCE_TYPE} {self.rns_address or '(unnamed)'}>"

@@ -15,6 +15,7 @@ from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
 from rhdesk.models.lineage import Edge as Edge
 from rhdesk.models.lineage import Lineage as Lineage
+from rhdesk.models.live import Live as Live
 from rhdesk.models.log import LogHit as LogHit
 from rhdesk.models.log import LogLine as LogLine
 from rhdesk.models.log import Stream as Stream
@@ -46,6 +47,7 @@ __all__ = [
     "FileChange",
     "Finding",
     "Lineage",
+    "Live",
     "LogHit",
     "LogLine",
     "Loop",

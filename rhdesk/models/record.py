@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from rhdesk.models.live import Live
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -22,6 +24,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sync: str = ""
     """How it stands to the remote store: ``current``, ``queued``, ``conflict``, ``rejected``;
     empty for names that are not kept there."""
+    live: tuple[Live, ...] = ()
+    """Where it was live when it was saved, and whether it is now; only a save says so."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +40,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
     run_id: str = ""
     """The run that wrote it; empty if a person did."""
+    note: str = ""
+    """Why it was written, if whoever wrote it said so; the summary begins with it."""
     sync: str = ""
     """``queued`` until the remote store has it; empty otherwise."""
     config: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rhdesk.config import Settings
+from rhdesk.current_run import is_run_id
 from rhdesk.errors import AlreadyExists, BadInput, BadName, NotFound
 from rhdesk.foreign import clean
 from rhdesk.models import Name, Record, Version
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _NEAR: Final = 3
 _FEW: Final = 5_000
 """So many names are compared letter by letter within the time a person notices."""
+_LONGEST_NOTE: Final = 200
 
 
 class LocalNames:
@@ -56,13 +58,24 @@ class LocalNames:
     def close(self) -> None:
         self._store.close()
 
-    def save(self, record: Record, *, overwrite: bool = True, author: str = "") -> Record:
+    def save(
+        self,
+        record: Record,
+        *,
+        overwrite: bool = True,
+        author: str = "",
+        run_id: str = "",
+        note: str = "",
+    ) -> Record:
         """Keep *record* under its name, as a new version unless nothing changed.
 
         Args:
             author: Who saved it; by default the person git knows, or ``user@host``.
+            run_id: The run that saves it, if one does.
+            note: Why, in a few words; the history shows it in front of what changed.
 
         Raises:
+            BadInput: *run_id* cannot be the id of a run.
             AlreadyExists: The name is taken and *overwrite* is False; or it could not be told from
                 another on a file system without upper and lower case; or it is a folder.
             StoreUnwritable: It is not saved.
@@ -70,6 +83,8 @@ class LocalNames:
         name = Name.parse(record.name)
         leaf = self._writable(name)
         config = config_file.write(str(name), record.resource_type, record.config)
+        reason = _line(note)
+        trailers = _trailers(run_id, reason)
         kept: list[Row] = []
 
         def plan(rows: Mapping[str, Row]) -> Edit | None:
@@ -81,7 +96,8 @@ class LocalNames:
             elif before.version == config.version:
                 kept.append(before)
                 return None
-            return Edit(f"save {name}: {_told(before, config)}", [(leaf, config)], author)
+            subject = f"{f'{reason}:' if reason else 'save'} {name}: {_told(before, config)}"
+            return Edit(f"{subject}{trailers}", [(leaf, config)], author)
 
         at = self._store.write([leaf], plan)
         return _saved(name, config, at) if at else _record(kept[-1])
@@ -210,6 +226,8 @@ class LocalNames:
                     author=clean(change.author),
                     summary=_summary(change, configs.get(before.blob) if before else None, config),
                     deleted=config is None,
+                    run_id=change.run_id if is_run_id(change.run_id) else "",
+                    note=clean(change.note),
                     config=config.fields if config else {},
                 )
             )
@@ -391,10 +409,30 @@ def _told(before: Row | None, config: Config) -> str:
         return "new"
     if before.resource_type == BROKEN:
         return "repaired"
-    return ", ".join(history.changed_fields(_fields(before), config.fields))
+    return ", ".join(map(clean, history.changed_fields(_fields(before), config.fields)))
+
+
+def _line(note: str) -> str:
+    """A note as one line of a commit; whatever it holds, it begins no trailer of its own."""
+    words = " ".join(clean(note).split())
+    return words if len(words) <= _LONGEST_NOTE else f"{words[: _LONGEST_NOTE - 1]}…"
+
+
+def _trailers(run_id: str, note: str) -> str:
+    if run_id and not is_run_id(run_id):
+        raise BadInput(f"{run_id[:80]!r} cannot be the id of a run; one looks like 4f1d08a2c3")
+    told = [("Rhdesk-Run", run_id), ("Rhdesk-Note", note)]
+    lines = [f"{key}: {value}\n" for key, value in told if value]
+    return "\n\n" + "".join(lines) if lines else ""
 
 
 def _summary(change: Change, before: Config | None, after: Config | None) -> str:
+    """What a change did; behind why, where that is known."""
+    what = _what(change, before, after)
+    return f"{clean(change.note)}: {what}" if change.note else what
+
+
+def _what(change: Change, before: Config | None, after: Config | None) -> str:
     if after is None and change.renamed_to:
         return f"renamed to ~/{clean(change.renamed_to)}"
     if after is not None and after.resource_type == BROKEN:

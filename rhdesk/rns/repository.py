@@ -43,6 +43,9 @@ from rhdesk.rns.work_tree import Moved, WorkTree, is_name
 RENAMED_FROM: Final = "Renamed-From"
 RENAMED_TO: Final = "Renamed-To"
 """Trailers of a commit that renamed; their values are names as the tree spells them."""
+RUN: Final = "Rhdesk-Run"
+NOTE: Final = "Rhdesk-Note"
+"""Trailers of a save: the run that made it, and why it was made."""
 
 _DEAD_LOCK_S: Final = 2.0
 """git holds the lock of a ref for milliseconds; one this old, with no git at work, is nobody's."""
@@ -97,6 +100,8 @@ class Change(msgspec.Struct, frozen=True):
     renamed_from: str = ""
     renamed_to: str = ""
     """Both set where the commit was a rename, on the old name's change and on the new one's."""
+    run_id: str = ""
+    note: str = ""
 
 
 class Repository:
@@ -194,7 +199,8 @@ class Repository:
         Args:
             limit: Look at so many commits at most; 0 for all.
         """
-        trailers = (f"%(trailers:key={key},valueonly)%x00" for key in (RENAMED_FROM, RENAMED_TO))
+        keys = (RENAMED_FROM, RENAMED_TO, RUN, NOTE)
+        trailers = (f"%(trailers:key={key},valueonly)%x00" for key in keys)
         layout = f"--format=%x01%H%x00%an%x00%ct%x00{''.join(trailers)}"
         out = self._git(
             *("-c", "log.showRoot=true", "log", "--raw", "-z", "--no-abbrev", "--no-renames"),
@@ -204,7 +210,8 @@ class Repository:
         )
         found: list[Change] = []
         words = iter(out.split(b"\0"))
-        commit = author = old = new = ""
+        commit = author = ""
+        told: list[str] = []
         at = datetime.fromtimestamp(0, UTC)
         for word in words:
             word = word.lstrip(b"\n")
@@ -212,14 +219,13 @@ class Repository:
                 commit = word[1:].decode()
                 author = next(words).decode("utf-8", "replace")
                 at = datetime.fromtimestamp(int(next(words)), UTC)
-                old = next(words).decode("utf-8", "replace").strip()
-                new = next(words).decode("utf-8", "replace").strip()
+                told = [next(words).decode("utf-8", "replace").strip() for _ in keys]
             elif word.startswith(b":"):
                 _, mode, _, blob, _ = word.decode().split(" ")
                 changed = _name_at(next(words).decode("utf-8", "replace"))
                 if changed:
                     there = blob if mode.startswith("100") else ""
-                    found.append(Change(changed, commit, author, at, there, old, new))
+                    found.append(Change(changed, commit, author, at, there, *told))
         return found
 
     def _person(self, name: str, known: bytes = b"") -> bytes:

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from rhdesk import current_run
 from rhdesk.errors import BadFunction, NotFound, RhdeskError, RunCancelled
 from rhdesk.wire import pickles
 from rhdesk.wire.messages import Failed, pack
@@ -59,6 +60,7 @@ class Worker:
         self._instance: Any = None
         self._instance_key = ""
         self._send_lock = threading.Lock()
+        self._telling = threading.Lock()
         self._running: dict[str, int] = {}
         """Thread of each run."""
         self._main_run = ""
@@ -97,9 +99,11 @@ class Worker:
     def _run(self, call: Call, body: memoryview) -> None:
         log = capture.RunLog(self._spools / call.run_id)
         token = capture.current_log.set(log)
+        by = current_run.here.set(call.run_id)
         in_main = threading.current_thread() is threading.main_thread()
         capture.fallback.log = log
         self._running[call.run_id] = threading.get_ident()
+        self._tell_children()
         self._main_run = call.run_id if in_main else ""
         numbers = call.items or (-1,)
         at = 0
@@ -118,9 +122,20 @@ class Worker:
             self._main_run = ""
             self._running.pop(call.run_id, None)
             self._credit.pop(call.run_id, None)
+            self._tell_children()
             capture.current_log.reset(token)
+            current_run.here.reset(by)
             if capture.fallback.log is log:
                 capture.fallback.log = None
+
+    def _tell_children(self) -> None:
+        """Tell programs a run starts which run that is, as long as there is only one."""
+        with self._telling:
+            running = list(self._running)
+            if len(running) == 1:
+                os.environ[current_run.RUN_ID] = running[0]
+            else:
+                os.environ.pop(current_run.RUN_ID, None)
 
     def _guarded(self, call: Call, body: memoryview) -> tuple[bool, list[Buffer]]:
         try:

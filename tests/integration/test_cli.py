@@ -38,6 +38,8 @@ ARGUMENTS = {
     "show": ["~/x"],
     "save": ["app.py:train", "~/x"],
     "history": ["~/x"],
+    "diff": ["~/x"],
+    "rollback": ["~/x@1a2b"],
     "rename": ["~/x", "~/y"],
     "delete": ["~/x"],
     "put": ["k", "1"],
