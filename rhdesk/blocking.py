@@ -23,6 +23,7 @@ from rhdesk.desk import AsyncDesk
 from rhdesk.models import (
     Check,
     Cluster,
+    Conflict,
     DaemonState,
     Diff,
     Env,
@@ -31,9 +32,11 @@ from rhdesk.models import (
     LogLine,
     NodeStats,
     Record,
+    Rejected,
     Run,
     Signature,
     Step,
+    StoreState,
     Version,
 )
 
@@ -236,9 +239,7 @@ class Desk:
         self, record: Record, *, overwrite: bool = True, run_id: str = "", note: str = ""
     ) -> Record:
         return self.portal.call(
-            partial(
-                self.asynchronous.save, record, overwrite=overwrite, run_id=run_id, note=note
-            )
+            partial(self.asynchronous.save, record, overwrite=overwrite, run_id=run_id, note=note)
         )
 
     def save_target(
@@ -275,6 +276,52 @@ class Desk:
 
     def rollback(self, name: str) -> Record:
         return self.portal.call(self.asynchronous.rollback, name)
+
+    # ---- the store
+
+    def login(self, url: str, token: str, *, folder: str = "") -> StoreState:
+        return self.portal.call(partial(self.asynchronous.login, url, token, folder=folder))
+
+    def logout(self, *, discard: bool = False) -> StoreState:
+        return self.portal.call(partial(self.asynchronous.logout, discard=discard))
+
+    def store_state(self) -> StoreState:
+        return self.portal.call(self.asynchronous.store_state)
+
+    def sync(self, *, timeout_s: float = 30.0) -> StoreState:
+        return self.portal.call(partial(self.asynchronous.sync, timeout_s=timeout_s))
+
+    def nudge(self) -> StoreState:
+        return self.portal.call(self.asynchronous.nudge)
+
+    def conflicts(self) -> list[Conflict]:
+        return self.portal.call(self.asynchronous.conflicts)
+
+    def resolve(
+        self,
+        conflict_id: str,
+        *,
+        take: str = "",
+        fields: Mapping[str, str] | None = None,
+        copy_to: str = "",
+    ) -> Record | None:
+        return self.portal.call(
+            partial(
+                self.asynchronous.resolve, conflict_id, take=take, fields=fields, copy_to=copy_to
+            )
+        )
+
+    def reopen(self, conflict_id: str) -> Conflict:
+        return self.portal.call(self.asynchronous.reopen, conflict_id)
+
+    def rejected(self) -> list[Rejected]:
+        return self.portal.call(self.asynchronous.rejected)
+
+    def drop_rejected(self, op_id: str) -> None:
+        self.portal.call(self.asynchronous.drop_rejected, op_id)
+
+    def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
+        return self.portal.call(partial(self.asynchronous.share, name, users, level=level))
 
     # ---- the daemon
 

@@ -6,7 +6,7 @@ satisfies these by shape.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 from rhdesk.models import Name, Record, Version
@@ -54,3 +54,10 @@ class NameStore(Protocol):
     def rename(self, old: Name, new: Name) -> Record: ...
     def delete(self, name: Name) -> None: ...
     def history(self, name: Name, *, limit: int = 100) -> list[Version]: ...
+
+
+class Shelf(Protocol):
+    """Files of code, by hash. Blocking; any thread may use it."""
+
+    def keep(self, blobs: Mapping[str, bytes]) -> None: ...
+    def load(self, digest: str) -> bytes: ...

@@ -13,9 +13,10 @@ from rhdesk.config import Settings
 from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.objects import ObjectVerbs
+from rhdesk.desk.store import StoreVerbs
 
 
-class AsyncDesk(HistoryVerbs, ObjectVerbs, DaemonVerbs):
+class AsyncDesk(HistoryVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs):
     """A desk. Made by `open`, which closes what it opened."""
 
     @classmethod

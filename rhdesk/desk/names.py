@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from rhdesk.current_run import current_run
 from rhdesk.desk.rooms import Rooms
+from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Name, Record, Version
+from rhdesk.ports import NameStore
+
+T = TypeVar("T")
 
 
 class NameVerbs(Rooms):
@@ -22,8 +29,9 @@ class NameVerbs(Rooms):
             StoreUnwritable: It could not be written; nothing was saved.
         """
         by = run_id or current_run()
-        return await self.names_room.call(
-            lambda names: names.save(record, overwrite=overwrite, run_id=by, note=note)
+        return await self._ask(
+            Name.parse(record.name),
+            lambda names: names.save(record, overwrite=overwrite, run_id=by, note=note),
         )
 
     async def load(self, name: str) -> Record:
@@ -33,29 +41,58 @@ class NameVerbs(Rooms):
             NotFound: There is none; `near` holds the closest names.
         """
         parsed = Name.parse(name)
-        return await self.names_room.call(lambda names: names.load(parsed))
+        try:
+            return await self._ask(parsed, lambda names: names.load(parsed))
+        except NotFound:
+            if parsed.is_local or not parsed.version:
+                raise
+        # The store may have versions that this machine never saw.
+        await self.store_room.fill(parsed.without_version)
+        return await self._ask(parsed, lambda names: names.load(parsed))
 
     async def exists(self, name: str) -> bool:
         parsed = Name.parse(name)
-        return await self.names_room.call(lambda names: names.exists(parsed))
+        return await self._ask(parsed, lambda names: names.exists(parsed))
 
     async def resources(self, folder: str = "", *, resource_type: str = "") -> list[Record]:
-        """Records in a folder and below it, by name."""
+        """Records in a folder and below it, by name; ``/`` and ``@`` are those of the store."""
+        if folder[:1] in {"@", "/"}:
+            return await self.store_room.call(
+                lambda names: names.names(folder=folder, resource_type=resource_type)
+            )
         return await self.names_room.call(
             lambda names: names.names(folder=folder, resource_type=resource_type)
         )
 
     async def rename(self, old: str, new: str) -> Record:
-        """Give a resource another name; its history goes with it."""
+        """Give a resource another name; its history goes with it.
+
+        Raises:
+            BadInput: One of the two is kept in the repository, the other in the store.
+        """
         from_name, to_name = Name.parse(old), Name.parse(new)
-        return await self.names_room.call(lambda names: names.rename(from_name, to_name))
+        if from_name.is_local != to_name.is_local:
+            raise BadInput(
+                f"{old} and {new} are kept in two places, and a history cannot move; "
+                f"save it as {new}, then delete {old}"
+            )
+        return await self._ask(from_name, lambda names: names.rename(from_name, to_name))
 
     async def delete(self, name: str) -> None:
         """Delete a name; its versions stay in the history."""
         parsed = Name.parse(name)
-        await self.names_room.call(lambda names: names.delete(parsed))
+        await self._ask(parsed, lambda names: names.delete(parsed))
 
     async def history(self, name: str, *, limit: int = 100) -> list[Version]:
-        """The versions of a name, newest first."""
+        """The versions of a name, newest first; of the store's, those it can tell within a second
+        included."""
         parsed = Name.parse(name)
-        return await self.names_room.call(lambda names: names.history(parsed, limit=limit))
+        if not parsed.is_local:
+            await self.store_room.fill(parsed)
+        return await self._ask(parsed, lambda names: names.history(parsed, limit=limit))
+
+    async def _ask(self, name: Name, ask: Callable[[NameStore], T]) -> T:
+        """Ask whoever keeps a name: the repository, or the replica of the store."""
+        if name.is_local:
+            return await self.names_room.call(ask)
+        return await self.store_room.call(ask)

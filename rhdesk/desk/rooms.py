@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rhdesk.runs.recorder import Recorder
     from rhdesk.runs.results import Results
     from rhdesk.runs.service import Runs
+    from rhdesk.sync.service import RemoteStore
 
 
 class Rooms:
@@ -31,6 +32,8 @@ class Rooms:
             await self.clusters_room.aclose()
         if "names_room" in opened:
             await self.names_room.aclose()
+        if "store_room" in opened:
+            await self.store_room.aclose()
         if "results" in opened:
             self.results.close()
         if "recorder" in opened:
@@ -68,6 +71,16 @@ class Rooms:
         from rhdesk.rns.owned import OwnedNames
 
         return OwnedNames(self.settings, Path.cwd())
+
+    @cached_property
+    def store_room(self) -> RemoteStore:
+        from rhdesk.sync.service import RemoteStore
+
+        return RemoteStore(
+            self.settings.data_dir,
+            shelf=lambda: self.shelf,
+            timeout_s=self.settings.connect_timeout_s,
+        )
 
     @cached_property
     def shelf(self) -> CodeShelf:
