@@ -8,8 +8,9 @@ import click
 
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json, as_name, at_desk, with_method
+from rhdesk.cli.store import sent, where
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import Record
+from rhdesk.models import Name, Record
 
 
 @click.command()
@@ -23,9 +24,11 @@ def ls(folder: str, resource_type: str, as_json: bool) -> None:
         output.print_data(found)
     elif not found:
         output.note("nothing is saved here yet; save a function: rhdesk save app.py:train ~/train")
+    elif folder[:1] in {"@", "/"}:
+        head = ("NAME", "TYPE", "VERSION", "SAVED", "SYNC")
+        output.print_table(head, [(*_cells(record), record.sync) for record in found])
     else:
-        rows = [(r.name, r.resource_type, r.version[:10], output.ago(r.saved_at)) for r in found]
-        output.print_table(("NAME", "TYPE", "VERSION", "SAVED"), rows)
+        output.print_table(("NAME", "TYPE", "VERSION", "SAVED"), map(_cells, found))
 
 
 @click.command()
@@ -64,12 +67,14 @@ def show(name: str, curl: bool, method: str, as_json: bool) -> None:
 @as_json
 def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) -> None:
     """Save TARGET (app.py:train) under NAME (~/train), its code with it."""
-    record = at_desk(
-        lambda desk: desk.save_target(target, name, env=env, overwrite=not no_overwrite)
-    )
-    answer(
-        record, as_json, lambda: output.note(f"{record.name} is saved as {record.version[:10]}")
-    )
+
+    async def work(desk: AsyncDesk) -> Record:
+        saved = await desk.save_target(target, name, env=env, overwrite=not no_overwrite)
+        return await sent(desk, saved)
+
+    record = at_desk(work)
+    told = f"{record.name} is saved as {record.version[:10]}{where(record)}"
+    answer(record, as_json, lambda: output.note(told))
 
 
 @click.command()
@@ -78,8 +83,13 @@ def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) ->
 @as_json
 def rename(old: str, new: str, as_json: bool) -> None:
     """Give OLD the name NEW; its history goes with it."""
-    record = at_desk(lambda desk: desk.rename(old, new))
-    answer(record, as_json, lambda: output.note(f"{old} is now {record.name}"))
+
+    async def work(desk: AsyncDesk) -> Record:
+        return await sent(desk, await desk.rename(old, new))
+
+    record = at_desk(work)
+    told = f"{old} is now {record.name}{where(record)}"
+    answer(record, as_json, lambda: output.note(told))
 
 
 @click.command()
@@ -87,8 +97,23 @@ def rename(old: str, new: str, as_json: bool) -> None:
 @as_json
 def delete(name: str, as_json: bool) -> None:
     """Delete NAME; its versions stay in the history."""
-    at_desk(lambda desk: desk.delete(name))
+
+    async def work(desk: AsyncDesk) -> None:
+        await desk.delete(name)
+        if not Name.parse(name).is_local:
+            await desk.nudge()
+
+    at_desk(work)
     answer({"deleted": name}, as_json, lambda: output.note(f"{name} is deleted"))
+
+
+def _cells(record: Record) -> tuple[str, str, str, str]:
+    return (
+        record.name,
+        record.resource_type,
+        record.version[:10],
+        output.ago(record.saved_at),
+    )
 
 
 def _show(name: str, found: dict[str, Any]) -> None:

@@ -37,16 +37,26 @@ VERBS: Final[dict[str, Verb]] = {
     "save": Verb("names", "Names", "Save app.py:train under a name, its code with it."),
     "history": Verb("history", "Names", "The versions of a name."),
     "diff": Verb("history", "Names", "What differs between two versions."),
-    "rollback": Verb("history", "Names", "Make an earlier version the newest, also where it runs."),
+    "rollback": Verb(
+        "history", "Names", "Make an earlier version the newest, also where it runs."
+    ),
     "rename": Verb("names", "Names", "Give a resource another name."),
     "delete": Verb("names", "Names", "Delete a name; its versions stay."),
+    "login": Verb("store", "The store", "Log in to a store, or tell who is."),
+    "logout": Verb("store", "The store", "Log out of the store."),
+    "sync": Verb("store", "The store", "Send what waits, and read what is new."),
+    "conflicts": Verb("store", "The store", "Writes that cannot both stand; decide them here."),
+    "rejected": Verb("store", "The store", "Writes the store refused."),
+    "share": Verb("store", "The store", "Let others read, call or write a folder."),
     "put": Verb("objects", "Objects", "Keep a value on a cluster under a key."),
     "get": Verb("objects", "Objects", "The value under a key."),
     "keys": Verb("objects", "Objects", "Every key."),
     "rename-key": Verb("objects", "Objects", "Give a value another key."),
     "rmkey": Verb("objects", "Objects", "Delete keys."),
     "clear": Verb("objects", "Objects", "Delete every key."),
-    "server": Verb("server", "The store", "The remote store: run one, its users and tokens, backups."),
+    "server": Verb(
+        "server", "The store", "The remote store: run one, its users and tokens, backups."
+    ),
     "daemon": Verb("daemon", "The daemon", "What goes on in the background: start, stop, logs."),
     "config": Verb("about", "About", "The settings, and where they come from."),
     "exit-codes": Verb("about", "About", "What each exit code means."),

@@ -81,12 +81,21 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
             return digest
         if bundle.tree:
             lacking = await client.missing(env, sorted(set(bundle.files.values())))
-            blobs = {digest: self.shelf.load(digest) for digest in lacking}
+            blobs = {each: await self._file_of_code(each) for each in lacking}
             await client.put_code(env, bundle.tree, bundle.files, blobs)
-        blob = self.shelf.load(bundle.blob) if bundle.blob else b""
+        blob = await self._file_of_code(bundle.blob) if bundle.blob else b""
         await client.define(env, bundle.definition(name), blob)
         known.add(digest)
         return digest
+
+    async def _file_of_code(self, digest: str) -> bytes:
+        """From the shelf; or, of what another machine saved, from the store."""
+        try:
+            return self.shelf.load(digest)
+        except NotFound:
+            if not (await self.store_room.state()).url:
+                raise
+        return await self.store_room.fetch_code(digest)
 
     def forget_sent(self) -> None:
         """Send definitions anew: an env servlet turned out not to know what it was told."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rhdesk.current_run import current_run
 from rhdesk.desk.rooms import Rooms
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Name, Record, Version
-from rhdesk.ports import NameStore
+
+if TYPE_CHECKING:
+    from rhdesk.ports import NameStore
 
 T = TypeVar("T")
 

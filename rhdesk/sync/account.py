@@ -36,7 +36,7 @@ class Token:
         text = text.strip()
         if not text or len(text) > _LONGEST_TOKEN or not (text.isascii() and text.isprintable()):
             raise BadInput(
-                "that is no token; `rhdesk server token USER` on the store's machine makes one"
+                "that is no token; `rhdesk server token create USER` on the store's machine makes one"
             )
         self._text = text
 

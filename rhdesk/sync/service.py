@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused, RhdeskError
 from rhdesk.models import Name, StoreState
-from rhdesk.ports import Shelf
 from rhdesk.sync.account import Account, Accounts, Token, read_url
 from rhdesk.sync.contact import ContactFile, SyncerLock
 from rhdesk.sync.engine import Engine, Reply
@@ -31,6 +30,7 @@ from rhdesk.sync.state import AskChanges, AskListing, Push, Request
 from rhdesk.wire.store import API, Answer, ChangesPage, Gone, Grant, Invalid, ListingPage, Stored
 
 if TYPE_CHECKING:
+    from rhdesk.ports import Shelf
     from rhdesk.sync.remote import Remote
 
 T = TypeVar("T")
@@ -134,8 +134,8 @@ class RemoteStore:
             queued = names.replica.read(lambda rows: rows.counts()[0])
             if queued and not discard:
                 raise BadInput(
-                    f"{queued} writes are not in the store yet: send them with rhdesk sync, "
-                    "or drop them with rhdesk logout --discard"
+                    f"the store does not have all yet, {queued} of your writes wait: send them with "
+                    "rhdesk sync, or drop them with rhdesk logout --discard"
                 )
             names.replica.write(lambda rows: rows.drop_ops())
             names.replica.forget_mirror()
