@@ -28,6 +28,7 @@ from rhdesk.models import (
     Diff,
     Env,
     EnvSpec,
+    Finding,
     LogHit,
     LogLine,
     NodeStats,
@@ -322,6 +323,14 @@ class Desk:
 
     def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
         return self.portal.call(partial(self.asynchronous.share, name, users, level=level))
+
+    # ---- care
+
+    def fsck(self, *, mend: bool = False) -> list[Finding]:
+        return self.portal.call(partial(self.asynchronous.fsck, mend=mend))
+
+    def rebuild(self) -> list[Finding]:
+        return self.portal.call(self.asynchronous.rebuild)
 
     # ---- the daemon
 

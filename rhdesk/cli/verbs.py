@@ -57,6 +57,8 @@ VERBS: Final[dict[str, Verb]] = {
     "server": Verb(
         "server", "The store", "The remote store: run one, its users and tokens, backups."
     ),
+    "fsck": Verb("care", "Care", "Look at every store; --mend mends what can be mended."),
+    "rebuild": Verb("care", "Care", "Make the index of names anew, from git and files."),
     "daemon": Verb("daemon", "The daemon", "What goes on in the background: start, stop, logs."),
     "config": Verb("about", "About", "The settings, and where they come from."),
     "exit-codes": Verb("about", "About", "What each exit code means."),

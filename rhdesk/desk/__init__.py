@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from rhdesk.config import Settings
+from rhdesk.desk.care import CareVerbs
 from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.store import StoreVerbs
 
 
-class AsyncDesk(HistoryVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs):
+class AsyncDesk(HistoryVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs, CareVerbs):
     """A desk. Made by `open`, which closes what it opened."""
 
     @classmethod

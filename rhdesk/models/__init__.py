@@ -10,9 +10,12 @@ from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
 from rhdesk.models.env import Env as Env
 from rhdesk.models.env import EnvSpec as EnvSpec
+from rhdesk.models.exchanged import Exchanged as Exchanged
+from rhdesk.models.exchanged import Overlap as Overlap
 from rhdesk.models.finding import Finding as Finding
 from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
+from rhdesk.models.imported import Imported as Imported
 from rhdesk.models.lineage import Edge as Edge
 from rhdesk.models.lineage import Lineage as Lineage
 from rhdesk.models.live import Live as Live
@@ -43,9 +46,11 @@ __all__ = [
     "Env",
     "EnvSpec",
     "Failure",
+    "Exchanged",
     "FieldChange",
     "FileChange",
     "Finding",
+    "Imported",
     "Lineage",
     "Live",
     "LogHit",
@@ -53,6 +58,7 @@ __all__ = [
     "Loop",
     "Name",
     "NodeStats",
+    "Overlap",
     "Parameter",
     "Record",
     "Rejected",

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -71,8 +71,7 @@ class Index:
     @classmethod
     def of(cls, root: Path, ref: str, cache_dir: Path) -> Index:
         """The index of the names under *root*."""
-        key = hashlib.sha256(f"{root}\n{ref}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
-        return cls(cache_dir / "names" / f"{key}.db")
+        return cls(index_file(root, ref, cache_dir))
 
     def close(self) -> None:
         self._db.close()
@@ -152,6 +151,28 @@ class Index:
                     self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+
+def index_file(root: Path, ref: str, cache_dir: Path) -> Path:
+    """Where the index of the names under *root* is kept."""
+    key = hashlib.sha256(f"{root}\n{ref}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return cache_dir / "names" / f"{key}.db"
+
+
+def faults(file: Path) -> list[str]:
+    """What is wrong with the index in *file*, by itself; nothing for one of another schema."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != len(_MIGRATIONS):
+                return []
+            found = [str(row[0]) for row in db.execute("PRAGMA integrity_check(5)")]
+            if found != ["ok"]:
+                return found
+            for row in db.execute(_SELECT):
+                _checked(row)
+    except (sqlite3.Error, DamagedIndex) as exc:
+        return [str(exc)]
+    return []
 
 
 _SELECT: Final = f"SELECT {', '.join(Row._fields)}, row_hash FROM resource"

@@ -30,7 +30,7 @@ import msgspec
 from rhdesk.errors import SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.rns import config_file
 from rhdesk.rns.config_file import Config
-from rhdesk.rns.index import DamagedIndex, Index, Row
+from rhdesk.rns.index import DamagedIndex, Index, Row, index_file
 from rhdesk.rns.work_tree import UNREADABLE, Moved, Staged, Stamp, WorkTree
 
 if TYPE_CHECKING:
@@ -102,6 +102,27 @@ class LocalStore:
     def row(self, name: str) -> Row | None:
         """One name as its file is now."""
         return self._trusting_the_index(lambda: self._look_at(name))
+
+    def rebuild(self) -> list[Row]:
+        """Make the index anew, from files and git alone; returns what it holds then."""
+        self._index.remove()
+        self._opened = None
+        return self.rows()
+
+    def rows_made_anew(self) -> list[Row]:
+        """What the index would hold if it were made now. Nothing is recorded or written."""
+        other = LocalStore(self.place, self._cache_dir, self._now)
+        other._opened = Index(None)
+        try:
+            other._take_in(record=False)
+            return [row for row in other._index.rows() if row.version]
+        finally:
+            other.close()
+
+    @property
+    def index_file(self) -> Path:
+        """Where the index is kept, or would be."""
+        return index_file(self.place.root, self.place.ref, self._cache_dir)
 
     def names(self) -> list[str]:
         """The names the last look saw."""

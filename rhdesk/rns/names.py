@@ -21,7 +21,7 @@ from rhdesk.config import Settings
 from rhdesk.current_run import is_run_id
 from rhdesk.errors import AlreadyExists, BadInput, BadName, NotFound
 from rhdesk.foreign import clean
-from rhdesk.models import Name, Record, Version
+from rhdesk.models import Finding, Name, Record, Version
 from rhdesk.rns import config_file, history
 from rhdesk.rns.config_file import BROKEN, Config
 from rhdesk.rns.index import Row
@@ -206,6 +206,20 @@ class LocalNames:
         if not versions:
             raise self._not_found(name)
         return versions
+
+    # ---- care
+
+    def examine(self, *, mend: bool) -> list[Finding]:
+        """Everything that is wrong with git, files and index."""
+        from rhdesk.rns.care import examine  # deferred: no other command needs it
+
+        return examine(self._store, mend=mend)
+
+    def rebuild(self) -> list[Finding]:
+        """Make the index anew, from git and files."""
+        from rhdesk.rns.care import rebuild
+
+        return rebuild(self._store)
 
     # ---- versions
 

@@ -137,7 +137,7 @@ class Repository:
             StoreBusy: Another git process keeps the ref locked.
             StoreUnwritable: The repository cannot be written.
         """
-        self._clear_dead_lock()
+        self.clear_dead_lock()
         self._clear_crash_reports()
         committer = self._person("")
         stream: list[bytes] = [b"feature done\n"]
@@ -241,7 +241,7 @@ class Repository:
             name, address = name.split("<", 1)
         return f"{_straight(name or person)} <{_straight(address)}>".encode("utf-8", "replace")
 
-    def _clear_dead_lock(self) -> None:
+    def clear_dead_lock(self) -> None:
         """Remove the ref's lock if whoever took it was killed; wait for one who may be alive."""
         lock = self.place.common_dir / f"{self.place.ref}.lock"
         patience = time.monotonic() + self._patience_s

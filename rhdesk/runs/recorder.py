@@ -421,13 +421,20 @@ class Journal:
         return file, fd
 
 
+def left_behind(folder: Path) -> list[Path]:
+    """The journals of processes that are gone."""
+    found: list[Path] = []
+    for file in sorted(folder.glob("*.journal")):
+        name = _JOURNAL_NAME.fullmatch(file.name)
+        if name and not processes.is_alive(processes.Process(int(name[1]), int(name[2]))):
+            found.append(file)
+    return found
+
+
 def adopt(folder: Path, book: RunBook) -> int:
     """Apply the journals of processes that are gone; returns how many there were."""
     adopted = 0
-    for file in sorted(folder.glob("*.journal")):
-        name = _JOURNAL_NAME.fullmatch(file.name)
-        if name is None or processes.is_alive(processes.Process(int(name[1]), int(name[2]))):
-            continue
+    for file in left_behind(folder):
         try:
             with file.open("rb") as opened:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,36 @@
+"""Care: what is wrong with the stores of a desk, and what mends it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rhdesk.desk.names import NameVerbs
+from rhdesk.models import Finding
+
+
+class CareVerbs(NameVerbs):
+    async def fsck(self, *, mend: bool = False) -> list[Finding]:
+        """Look at every store; nothing is found at a healthy desk.
+
+        What any command mends in passing is mended here too, and told; nothing a person wrote is
+        ever removed.
+
+        Args:
+            mend: Mend what can be mended; what is damaged is moved aside, not thrown away.
+        """
+        from rhdesk.code.care import examine as examine_code
+        from rhdesk.runs.care import examine as examine_runs
+        from rhdesk.sync.care import examine as examine_replica
+
+        data_dir = self.settings.data_dir
+        found = await self.names_room.call(lambda names: names.examine(mend=mend))
+        if (await self.store_room.state()).url:
+            found += await self.store_room.call(lambda names: examine_replica(names.replica))
+        found += await asyncio.to_thread(examine_runs, data_dir, mend=mend)
+        records = await self.names_room.call(lambda names: names.names())
+        found += await asyncio.to_thread(examine_code, data_dir, records, mend=mend)
+        return found
+
+    async def rebuild(self) -> list[Finding]:
+        """Make anew what is derived: the index of names, from git and files."""
+        return await self.names_room.call(lambda names: names.rebuild())
