@@ -310,7 +310,7 @@ class Engine:
         at_the_end: bool = False,
     ) -> Transaction:
         """The ops *before* became *rebased*: some stay, some are done with, some leave."""
-        staying = [op for op in rebased.ops if not _is_passed(op, cursor)]
+        staying = [op for op in rebased.ops if not _is_in(op, self._replica.base(op.rid))]
         keep_place = set() if at_the_end else {op.op_id for op in staying}
         leaving = rebased.leaving
         return Transaction(
@@ -332,25 +332,30 @@ class Engine:
         if cursor.listing or (page.epoch, page.since) != (cursor.epoch, cursor.seq):
             return NOTHING
         gone: list[str] = []
-        bases: list[Base] = []
+        bases: dict[str, Base] = {}
         gained = False
         for row in page.rows:
             match row:
                 case RecordRow():
                     if row.stored.rid in gone or self._is_news(page.epoch, row.stored):
-                        bases.append(Base(epoch=page.epoch, stored=row.stored))
+                        bases[row.stored.rid] = Base(epoch=page.epoch, stored=row.stored)
                 case HiddenRow():
                     gone.append(row.rid)
                 case AccessRow():
                     gone += self._outside(row.readable)
                     gained |= row.gained
         listing = Listing(listing_id=self._new_id()) if gained else None
-        after = Cursor(page.epoch, page.next, listing)
+        shown = [
+            op
+            for op in self._replica.accepted()
+            if _is_in(op, bases.get(op.rid) or self._replica.base(op.rid))
+            or (not page.more and _is_before(op, page))
+        ]
         return Transaction(
             dropped_bases=tuple(gone),
-            bases=tuple(bases),
-            dropped_ops=_ids(op for op in self._replica.accepted() if _is_passed(op, after)),
-            cursor=after,
+            bases=tuple(bases.values()),
+            dropped_ops=_ids(shown),
+            cursor=Cursor(page.epoch, page.next, listing),
         )
 
     def _is_news(self, epoch: str, stored: Stored) -> bool:
@@ -392,10 +397,19 @@ def _newest(ops: Sequence[Op], base: Base | None) -> tuple[str, int | None]:
     return (accepted.epoch, accepted.rev) if accepted is not None else ("", None)
 
 
-def _is_passed(op: Op, cursor: Cursor) -> bool:
-    """Whether the feed has shown what *op* wrote, so that its base says it now (rule R4)."""
+def _is_in(op: Op, base: Base | None) -> bool:
+    """Whether *base* says what *op* wrote, or something newer: it need not be shown any more (R4).
+
+    The feed's place alone does not tell: what others overwrote comes with their write, pages later.
+    """
     at = op.accepted
-    return at is not None and at.epoch == cursor.epoch and at.seq <= cursor.seq
+    return bool(at and base and at.epoch == base.epoch and at.rev <= base.stored.rev)
+
+
+def _is_before(op: Op, page: ChangesPage) -> bool:
+    """Whether *page* comes after what *op* wrote."""
+    at = op.accepted
+    return at is not None and at.epoch == page.epoch and at.seq <= page.next
 
 
 def _ids(ops: Iterable[Op]) -> tuple[str, ...]:
