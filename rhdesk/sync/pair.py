@@ -16,15 +16,15 @@ import errno
 import os
 import shutil
 import sqlite3
-import subprocess
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rhdesk.errors import SetupFailed, StoreBusy, StoreUnwritable
+from rhdesk.sync import salvage
 from rhdesk.sync.turn import Turns
 
 APPLICATION: Final = 0x72686473
@@ -195,6 +195,8 @@ class Pair:
                 db.execute(f"PRAGMA {name}.journal_mode = DELETE")
                 db.execute(f"PRAGMA {name}.synchronous = EXTRA")
                 db.execute(f"PRAGMA {name}.cache_size = -{_CACHE_KIB}")
+                # What was deleted is gone: for who may no longer read it, and for `salvage`.
+                db.execute(f"PRAGMA {name}.secure_delete = ON")
                 self._migrate(db, name)
         except BaseException:
             db.close()
@@ -258,6 +260,7 @@ class Pair:
         with self._turns.taken(alone=True), self._understood():
             is_done = self._is_replaced()
             self._drop()
+            self._roll_back()
             old = None if is_done else self._put_aside("main")
             if old is None:
                 return None, []
@@ -294,6 +297,13 @@ class Pair:
             except sqlite3.DatabaseError:
                 return name
         return "mirror"
+
+    def _roll_back(self) -> None:
+        """Let SQLite undo a transaction that a crash cut off, if it still can."""
+        with suppress(sqlite3.Error):
+            db = sqlite3.connect(self._files["main"])
+            with closing(db):
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     def _put_aside(self, name: str) -> Path | None:
         file = self._files[name]
@@ -340,70 +350,20 @@ class Quarantined(NamedTuple):
 def _salvage(
     file: Path, tables: Sequence[Table]
 ) -> tuple[dict[Table, list[Any]], list[Quarantined]]:
-    """Every row of *file* that is whole, and those that are not; twice, by the tree of pages and,
-    where there is the tool, by every page by itself."""
+    """Every row of *file* that is whole, and those that are not."""
     whole: dict[Table, dict[Any, Any]] = {table: {} for table in tables}
-    torn: list[Quarantined] = []
-    recovered = _recovered(file)
-    for source in (file, recovered):
-        if source is None:
+    torn: dict[tuple[Table, Any], Quarantined] = {}
+    by_width = {len(table.columns) + 1: table for table in tables}
+    for row in salvage.rows(file.read_bytes()):
+        table, values = by_width.get(len(row)), row[:-1]
+        if table is None:
             continue
-        db = sqlite3.connect(source)
-        db.text_factory = lambda data: data.decode("utf-8", "replace")
-        try:
-            for table, row in (*_readable(db, tables), *_homeless(db, tables)):
-                values = tuple(row[:-1])
-                if row[-1] == row_hash(values):
-                    whole[table][values[0]] = values
-                else:
-                    torn.append(Quarantined(table.name, values))
-        finally:
-            db.close()
-    if recovered is not None:
-        recovered.unlink()
-    found = {table.name: rows for table, rows in whole.items()}
-    lost: dict[tuple[str, Any], Quarantined] = {}
-    for each in torn:
-        if each.values[0] not in found[each.table]:
-            lost.setdefault((each.table, each.values[0]), each)
-    return {table: list(rows.values()) for table, rows in whole.items()}, list(lost.values())
-
-
-def _readable(db: sqlite3.Connection, tables: Sequence[Table]) -> Iterator[tuple[Table, Any]]:
-    """Rows, forwards until one cannot be read, then backwards until one cannot."""
-    for table in tables:
-        select = table.select.replace(f" {table.name}", f" {table.name.partition('.')[2]}")
-        for order in ("ASC", "DESC"):
-            with suppress(sqlite3.Error):
-                for row in db.execute(f"{select} ORDER BY rowid {order}"):
-                    yield table, row
-
-
-def _homeless(db: sqlite3.Connection, tables: Sequence[Table]) -> Iterator[tuple[Table, Any]]:
-    """Rows of pages that no table leads to; how many fields a row has tells whose it is."""
-    for table in tables:
-        fields = len(table.columns) + 1
-        names = ", ".join(f"c{number}" for number in range(fields))
-        sql = f"SELECT {names} FROM lost_and_found WHERE nfield = {fields} AND id IS NOT NULL"
-        with suppress(sqlite3.Error):
-            for row in db.execute(sql):
-                yield table, row
-
-
-def _recovered(file: Path) -> Path | None:
-    """What the ``sqlite3`` program makes of every page; None without it."""
-    tool = shutil.which("sqlite3")
-    if tool is None:
-        return None
-    made = file.with_suffix(".recovered")
-    with suppress(OSError, subprocess.SubprocessError):
-        read = subprocess.run(
-            [tool, str(file), ".recover"], capture_output=True, timeout=120, check=False
-        )
-        subprocess.run(
-            [tool, str(made)], input=read.stdout, capture_output=True, timeout=120, check=False
-        )
-    return made if made.exists() else None
+        if row[-1] == row_hash(values):
+            whole[table][values[0]] = values
+        else:
+            torn[table, values[0]] = Quarantined(table.name, values)
+    lost = [each for (table, key), each in torn.items() if key not in whole[table]]
+    return {table: list(rows.values()) for table, rows in whole.items()}, lost
 
 
 def _identity(file: Path) -> tuple[int, int]:

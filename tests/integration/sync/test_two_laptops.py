@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from rhdesk.errors import BadInput, NotFound, Refused
-from rhdesk.models import Name
+from rhdesk.models import Name, StoreState, Version
 from tests.integration.server.conftest import Served
 from tests.integration.sync.laptop import Laptop
 
@@ -175,8 +175,7 @@ async def test_the_store_goes_away_in_the_middle_and_comes_back(
     cut_off = 0
     for part in (1, 2, 3):
         syncing = asyncio.create_task(ada.store.sync(timeout_s=60))
-        while not syncing.done() and (await ada.store.state()).queued > EDITS * (4 - part) // 4:
-            await asyncio.sleep(0.01)
+        await _until_sent(ada, EDITS * part // 4, syncing)
         served.kill()
         state = await syncing
         cut_off += state.status == "offline"
@@ -187,6 +186,14 @@ async def test_the_store_goes_away_in_the_middle_and_comes_back(
     await bob.settle()
     for number in range(EDITS):
         assert (await bob.load(f"/team/n{number % 30}")).config[f"f{number}"] == number
+
+
+async def _until_sent(laptop: Laptop, count: int, syncing: asyncio.Task[StoreState]) -> None:
+    """Wait until so many of the edits are on the other side."""
+    for _ in range(10_000):
+        if syncing.done() or (await laptop.store.state()).queued <= EDITS - count:
+            return
+        await asyncio.sleep(0.01)
 
 
 async def test_a_token_that_was_revoked_is_told(
@@ -248,9 +255,7 @@ async def test_a_week_apart_and_nothing_is_lost(
     conflicts = 0
     for laptop in (ada, bob):
         for record in await laptop.names():
-            name = Name.parse(record.name)
-            await laptop.store.fill(name)
-            for version in await laptop.store.call(lambda n, x=name: n.history(x, limit=0)):
+            for version in await _all_versions(laptop, Name.parse(record.name)):
                 kept |= {f"{record.name} {k} {v}" for k, v in version.config.items()}
         found = await laptop.store.call(lambda names: names.conflicts())
         conflicts += len(found)
@@ -263,3 +268,8 @@ async def test_a_week_apart_and_nothing_is_lost(
     assert conflicts > 0
     with capsys.disabled():
         print(f"\n{len(acknowledged)} edits acknowledged, 0 lost, {conflicts} conflicts listed")
+
+
+async def _all_versions(laptop: Laptop, name: Name) -> list[Version]:
+    await laptop.store.fill(name)
+    return await laptop.store.call(lambda names: names.history(name, limit=0))
