@@ -127,8 +127,13 @@ class Desk:
     def bundle(self, target: str) -> Bundle:
         return self.portal.call(self.asynchronous.bundle, target)
 
-    def send(self, name: str, bundle: Bundle, *, on: str, env: str) -> str:
-        return self.portal.call(partial(self.asynchronous.send, name, bundle, on=on, env=env))
+    def send(self, name: str, bundle: Bundle, *, on: str, env: str, live: bool = False) -> str:
+        return self.portal.call(
+            partial(self.asynchronous.send, name, bundle, on=on, env=env, live=live)
+        )
+
+    def owner(self, name: str) -> str:
+        return self.asynchronous.owner(name)
 
     def submit(
         self,

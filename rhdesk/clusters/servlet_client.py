@@ -20,8 +20,10 @@ from rhdesk.wire.messages import (
     Definition,
     EnvSeen,
     Fault,
+    GoLive,
     Health,
     Keys,
+    LiveSeen,
     MakeEnv,
     RunSeen,
     error_of,
@@ -100,11 +102,29 @@ class ServletClient:
 
     # ---- an env servlet
 
-    async def define(self, env: str, definition: Definition, blob: bytes) -> str:
+    async def define(
+        self, env: str, definition: Definition, blob: bytes, *, owner: str = ""
+    ) -> str:
+        """Make a function or class callable; by its name too, if nothing there has it yet."""
         head = pack(definition)
         body = struct.pack("<I", len(head)) + head + blob
-        url = await self._env(env, routes.DEFINITIONS)
+        url = await self._env(env, routes.define(owner))
         return (await self._ask("PUT", url, content=body, timeout_s=60)).decode()
+
+    async def live(self, env: str, name: str) -> LiveSeen:
+        """What calls by *name* mean there.
+
+        Raises:
+            NotFound: Nothing.
+        """
+        url = await self._env(env, routes.live(name))
+        return unpack(await self._ask("GET", url), LiveSeen)
+
+    async def go_live(self, env: str, name: str, asked: GoLive) -> LiveSeen:
+        """Have calls by *name* mean another definition; may take as long as importing it."""
+        url = await self._env(env, routes.live(name))
+        answer = await self._ask("PUT", url, content=pack(asked), timeout_s=360)
+        return unpack(answer, LiveSeen)
 
     async def missing(self, env: str, hashes: Sequence[str]) -> list[str]:
         url = await self._env(env, routes.CODE_MISSING)

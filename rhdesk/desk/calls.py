@@ -146,7 +146,7 @@ class CallVerbs(CodeVerbs):
         """The same for code that is at hand; it is sent there, so that the line works."""
         from rhdesk.wire.routes import json_call
 
-        await self.send(name, bundle, on="here", env=env)
+        await self.send(name, bundle, on="here", env=env, live=True)
         signature = bundle.methods.get(method, bundle.signature)
         example = {p.name: _example(p) for p in signature.parameters if p.required}
         address = await (await self.clusters_room.client("here")).address(env)

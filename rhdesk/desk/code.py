@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from rhdesk.config import Settings
@@ -11,6 +12,7 @@ from rhdesk.errors import NotFound
 from rhdesk.models import Name, Record, Signature
 
 if TYPE_CHECKING:
+    from rhdesk.clusters.servlet_client import ServletClient
     from rhdesk.code.bundle import Bundle
 
 
@@ -67,26 +69,45 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
         record = bundle_record(str(Name.parse(name)), bundle, system="here", env=env)
         return await self.save(record, overwrite=overwrite)
 
-    async def send(self, name: str, bundle: Bundle, *, on: str, env: str) -> str:
+    async def send(
+        self, name: str, bundle: Bundle, *, on: str, env: str, live: bool = False
+    ) -> str:
         """Have an env servlet know a function or class; returns what a call names it by.
 
         Only what the servlet lacks travels. Sending twice costs nothing.
+
+        Args:
+            live: Have calls by *name* mean it from now on. Otherwise they go on to mean what they
+                do, if anything: a saved name may be called at any of its versions.
         """
         digest = bundle.digest(name)
         await self.mend(on)
         client = await self.clusters_room.client(on)
         address = await client.address(env)
         known = self._sent.setdefault((client.line.cluster_id, address), set())
-        if digest in known:
-            return digest
+        if digest not in known:
+            await self._define(client, name, bundle, env)
+            known.add(digest)
+        if live:
+            from rhdesk.wire.messages import GoLive
+
+            await client.go_live(env, name, GoLive(definition=digest, owner=self.owner(name)))
+        return digest
+
+    async def _define(self, client: ServletClient, name: str, bundle: Bundle, env: str) -> None:
         if bundle.tree:
             lacking = await client.missing(env, sorted(set(bundle.files.values())))
             blobs = {each: await self._file_of_code(each) for each in lacking}
             await client.put_code(env, bundle.tree, bundle.files, blobs)
         blob = await self._file_of_code(bundle.blob) if bundle.blob else b""
-        await client.define(env, bundle.definition(name), blob)
-        known.add(digest)
-        return digest
+        await client.define(env, bundle.definition(name), blob, owner=self.owner(name))
+
+    def owner(self, name: str) -> str:
+        """Whose *name* is, on a cluster that other projects use too: ``~/x`` is this project's."""
+        if not name.startswith("~/"):
+            return ""
+        folder = self.names_room.folder(Name.parse(name))
+        return sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     async def _file_of_code(self, digest: str) -> bytes:
         """From the shelf; or, of what another machine saved, from the store."""

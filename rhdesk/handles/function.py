@@ -117,7 +117,7 @@ class Function(Resource):
             self.env.to(self.system, force_install=force_install)
             self._is_ready = True
             session().desk.send(
-                self.called, self.bundle(), on=self.system.key, env=self.env.env_name
+                self.called, self.bundle(), on=self.system.key, env=self.env.env_name, live=True
             )
         return self
 
@@ -267,6 +267,8 @@ class Function(Resource):
         return self.system
 
     def _target(self) -> Target:
+        if (config := self._newer()) is not None and config.get("resource_type") == "function":
+            self._take_over(self.of_config(config))
         key = self.called
         if (known := self._targets.get(key)) is not None:
             return known
@@ -283,6 +285,13 @@ class Function(Resource):
         )
         self._targets[key] = target
         return target
+
+    def _take_over(self, newer: Self) -> None:
+        """Be of another version: its code and its environment; where it runs stays."""
+        self._bundle, self.resources = newer._bundle, newer.resources
+        if newer.env.config_for_rns != self.env.config_for_rns:
+            self.env, self._is_ready = newer.env, False
+        self._targets.clear()
 
     def _options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Take from *kwargs* what is meant for the call, not for the function."""

@@ -221,9 +221,9 @@ class Module(Resource):
         return record.config | {"key": there.key}
 
     def __getattr__(self, name: str) -> Any:
-        there: Instance | None = self.__dict__.get("_there")
-        if name.startswith("_") or there is None:
+        if name.startswith("_") or self.__dict__.get("_there") is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        there = self._instance()
         if name in there.bundle.methods:
             return Method(there, name)
         # Not a method as far as the source tells: a property, or an attribute set over there.
@@ -248,10 +248,15 @@ class Module(Resource):
     def _instance(self) -> Instance:
         if self._there is None:
             raise BadInput(f"{self!r} is on no cluster yet; send it: .to('here')")
+        if (config := self._newer()) is not None and config.get("resource_type") == "module":
+            there = type(self).of_config(config)._there
+            object.__setattr__(self, "_there", there)
+            assert there is not None
+            return there
         return self._there
 
     def _state(self) -> dict[str, Any]:
-        own = {"_name", "dryrun", "_system", "_env", "_there"}
+        own = {"_name", "dryrun", "_seen", "_system", "_env", "_there"}
         return {key: value for key, value in self.__dict__.items() if key not in own}
 
 

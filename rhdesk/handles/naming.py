@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rhdesk.errors import BadInput, BadName, NotFound
 from rhdesk.handles.session import session
@@ -11,6 +12,33 @@ from rhdesk.models import Name
 
 if TYPE_CHECKING:
     from rhdesk.handles.resource import Resource
+
+
+class Seen(NamedTuple):
+    """What tells that a name may mean something else than it did: cheaper than loading it."""
+
+    name: Name
+    mark: tuple[int, int] | str | None
+    """Of a name of the repository its file's time stamp and inode, of another its version."""
+
+    @classmethod
+    def of(cls, name: Name) -> Seen:
+        """As it is now."""
+        desk = session().desk
+        if name.root == "~":
+            file = desk.asynchronous.names_room.folder(name) / "config.json"
+            try:
+                found = os.stat(file)
+            except OSError:
+                return cls(name, None)
+            return cls(name, (found.st_mtime_ns, found.st_ino))
+        if name.root == "^":
+            return cls(name, None)
+        try:
+            return cls(name, desk.load(str(name)).version)
+        except NotFound:
+            return cls(name, None)
+
 
 _ROOTS: Final = {"~", "@", "^", "/", "."}
 _folders: list[str] = ["~"]
@@ -28,8 +56,15 @@ def load(name: str, instantiate: bool = True, dryrun: bool = False) -> Any:
     Raises:
         NotFound: Nothing is; `near` holds the closest names.
     """
-    record = session().desk.load(str(parse(name)))
-    return from_config(record.config, dryrun=dryrun) if instantiate else record.config
+    parsed = parse(name)
+    seen = Seen.of(parsed)
+    record = session().desk.load(str(parsed))
+    if not instantiate:
+        return record.config
+    handle = from_config(record.config, dryrun=dryrun)
+    if not parsed.version:
+        handle.follows(seen)
+    return handle
 
 
 def exists(name: str, resource_type: str | None = None) -> bool:

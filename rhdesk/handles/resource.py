@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from rhdesk.current_run import current_run, is_run_id
-from rhdesk.errors import BadInput
+from rhdesk.errors import BadInput, NotFound
 from rhdesk.handles import naming
 from rhdesk.handles.session import session
 from rhdesk.models import Name, Record, Version
@@ -29,6 +29,8 @@ class Resource:
         self._name = naming.parse(name) if name else None
         self.dryrun = bool(dryrun)
         self.provenance = provenance
+        self._seen: naming.Seen | None = None
+        """What it was loaded from, of a handle that means what its name means."""
 
     @property
     def name(self) -> str | None:
@@ -164,6 +166,23 @@ class Resource:
             BadInput: Its type is none this rhdesk knows.
         """
         return naming.from_config(config, dryrun=dryrun)
+
+    def follows(self, seen: naming.Seen) -> None:
+        """Mean from now on what the name means, also after it was saved or rolled back anew.
+
+        A handle loaded at a version, or made of code at hand, goes on to mean just that.
+        """
+        self._seen = seen
+
+    def _newer(self) -> dict[str, Any] | None:
+        """The config under its name, if that may have changed since it was last asked for."""
+        if self._seen is None or (now := naming.Seen.of(self._seen.name)) == self._seen:
+            return None
+        self._seen = now
+        try:
+            return session().desk.load(str(now.name)).config
+        except NotFound:  # deleted: a handle outlives its name
+            return None
 
     def _written_by(self) -> str:
         """The run that this thread's code, or v0.0.12's `provenance`, says it is part of."""

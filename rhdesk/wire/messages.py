@@ -104,6 +104,28 @@ class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Resolve again, and start the env servlet anew."""
 
 
+class GoLive(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Have calls by a name mean this definition."""
+
+    definition: str
+    """Hash of the `Definition`; it was sent before."""
+    owner: str = ""
+    """Whose name it is: two projects may each have a ``~/train``."""
+
+
+class LiveSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What calls by a name mean."""
+
+    name: str
+    definition: str
+    owner: str = ""
+    instance: str = ""
+    """As `rhdesk.models.Live` has it; answers a `GoLive`."""
+    why: str = ""
+    """Why they still mean what they meant before it was asked to change."""
+    took_s: float = 0.0
+
+
 class Keys(msgspec.Struct, frozen=True):
     """Which objects are meant; None is all of them."""
 

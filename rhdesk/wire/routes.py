@@ -24,6 +24,7 @@ CALL: Final = "/v1/call"
 RUNS: Final = "/v1/runs"
 OBJECTS: Final = "/v1/objects"
 DEFINITIONS: Final = "/v1/definitions"
+LIVE: Final = "/v1/live"
 CODE: Final = "/v1/code"
 CODE_MISSING: Final = "/v1/code/missing"
 JSON: Final = "/call"
@@ -48,6 +49,14 @@ def cancel(run_id: str, *, force: bool) -> str:
 
 def object_(key: str) -> str:
     return f"{OBJECTS}/{quote(key, safe='')}"
+
+
+def live(name: str) -> str:
+    return f"{LIVE}/{quote(name, safe='')}"
+
+
+def define(owner: str) -> str:
+    return f"{DEFINITIONS}?owner={quote(owner, safe='')}"
 
 
 def code(tree: str) -> str:

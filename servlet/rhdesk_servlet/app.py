@@ -19,6 +19,7 @@ from rhdesk.wire.messages import (
     Called,
     Definition,
     Failed,
+    GoLive,
     Keys,
     RunEnd,
     pack,
@@ -28,18 +29,30 @@ from rhdesk.wire.payload import Payload
 from rhdesk.wire.routes import H_CALL
 from rhdesk_servlet.asgi import Request, answer, answer_frames
 from rhdesk_servlet.code import CodeFolder
+from rhdesk_servlet.live import LiveNames, Pointer
 from rhdesk_servlet.objects import ObjectFolder
 from rhdesk_servlet.pool import Body, Pool
 from rhdesk_servlet.runs import Runs
+from rhdesk_servlet.switching import Switch
 
 _SOON_S = 0.01
 """How long a call may take and still be answered in one piece."""
 
 
 class EnvServlet:
-    def __init__(self, runs: Runs, code: CodeFolder, objects: ObjectFolder, pool: Pool) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        code: CodeFolder,
+        live: LiveNames,
+        switch: Switch,
+        objects: ObjectFolder,
+        pool: Pool,
+    ) -> None:
         self._runs = runs
         self._code = code
+        self._live = live
+        self._switch = switch
         self._objects = objects
         self._pool = pool
 
@@ -57,6 +70,11 @@ class EnvServlet:
                 await answer(request, [pack(seen)])
             case ("PUT", "v1", "definitions"):
                 await self._define(request)
+            case ("GET", "v1", "live", name):
+                await answer(request, [pack(self._switch.seen(name))])
+            case ("PUT", "v1", "live", name):
+                asked = unpack((await request.body()).view, GoLive)
+                await answer(request, [pack(await self._switch.go_live(name, asked))])
             case ("POST", "v1", "code", "missing"):
                 hashes = unpack((await request.body()).view, list[str])
                 await answer(request, [pack(self._code.missing(hashes))])
@@ -108,6 +126,11 @@ class EnvServlet:
             raise BadInput("not a definition: too short") from exc
         definition = unpack(body[4 : 4 + length], Definition)
         digest = self._code.define(definition, bytes(body[4 + length :]))
+        if self._live.find(definition.name) is None or not _is_saved(definition.name):
+            # Another version of a saved name takes over when it is told to go live, not before.
+            owner = request.text("owner")
+            pointer = Pointer(name=definition.name, definition=digest, owner=owner)
+            self._live.point(pointer)
         await answer(request, [digest.encode()])
 
     async def _object(self, request: Request, path: Sequence[str]) -> None:
@@ -137,7 +160,7 @@ class EnvServlet:
         """JSON in, JSON out, for people with curl."""
         body = (await request.body()).view
         args, kwargs = _json_arguments(bytes(body) or b"{}")
-        definition = self._code.named(name)
+        definition = self._live.named(name).definition
         entry = self._code.entry(definition)
         called = Called(
             run_id=_run_id(request.header(b"idempotency-key"), name, method),
@@ -173,6 +196,11 @@ async def _until_end(batches: AsyncGenerator[list[Frame]]) -> tuple[Frame, list[
             last = each
     assert last is not None, "a followed run ends with a frame"
     return last, items
+
+
+def _is_saved(name: str) -> bool:
+    """Whether it is an address in a naming store; a function of a file is called by its own."""
+    return name.startswith(("~/", "@/", "/", "^"))
 
 
 def _run_id(key: bytes, name: str, method: str) -> str:

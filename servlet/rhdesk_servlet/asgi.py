@@ -62,6 +62,10 @@ class Request:
         except ValueError:
             raise BadInput(f"{name} is a number, not {values[0]!r}") from None
 
+    def text(self, name: str) -> str:
+        """A word from the query; "" if it is not there."""
+        return parse_qs(self.query.decode("latin-1")).get(name, [""])[0]
+
     async def body(self) -> Body:
         """The whole body; a large one is kept outside the heap, so that it can be passed on."""
         message = await self._receive()

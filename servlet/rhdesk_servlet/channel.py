@@ -18,6 +18,12 @@ from rhdesk.wire.pickles import Buffer
 
 INLINE: Final = 32 * 1024
 """Bytes up to which a body travels in the packet itself."""
+LOAD: Final = "load:"
+"""As the method of a call: import its callable, and call nothing."""
+STATE: Final = "state:"
+"""Of an instance: the object itself."""
+ADOPT: Final = "adopt:"
+"""Hold the object in the body as the instance from now on."""
 _PACKET: Final = 160 * 1024
 _encode = msgspec.msgpack.Encoder().encode
 

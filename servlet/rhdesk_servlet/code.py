@@ -27,7 +27,6 @@ class CodeFolder:
         self._trees = folder / "trees"
         self._definitions = folder / "definitions"
         self._known: dict[str, Entry] = {}
-        self._by_name: dict[str, str] = {}
 
     def missing(self, hashes: list[str]) -> list[str]:
         return [found for found in hashes if not self._file(found).exists()]
@@ -87,7 +86,6 @@ class CodeFolder:
         data = pack(definition)
         digest = sha256(data).hexdigest()
         _write(self._definitions / digest, data)
-        self._by_name[definition.name] = digest
         return digest
 
     def entry(self, digest: str) -> Entry:
@@ -114,20 +112,6 @@ class CodeFolder:
         )
         self._known[digest] = entry
         return entry
-
-    def named(self, name: str) -> str:
-        """Hash of the definition last sent under *name*.
-
-        Raises:
-            NotFound: None was, since this env servlet started.
-        """
-        try:
-            return self._by_name[name]
-        except KeyError:
-            import difflib  # deferred: only for the hint
-
-            near = difflib.get_close_matches(name, self._by_name, 3)
-            raise NotFound(name, kind="function here", near=near) from None
 
     def _file(self, digest: str) -> Path:
         if not digest.isalnum():

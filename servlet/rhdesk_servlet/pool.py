@@ -15,18 +15,23 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
+
+import msgspec
 
 from rhdesk import processes
 from rhdesk.wire.pickles import Buffer
 from rhdesk_servlet import channel, zygote
 from rhdesk_servlet.capture import RawOutput
-from rhdesk_servlet.channel import Call, Cancel, Ended, Message, More, Yielded
+from rhdesk_servlet.channel import Call, Cancel, Ended, Entry, Message, More, Yielded
 
 GRACE_S: Final = 1.0
 """How long a cancelled call has to end by itself before its process is ended."""
+_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Arguments of a constructor up to this size are kept as long as its instance."""
 
 
 class Body:
@@ -70,6 +75,14 @@ class Job:
         return self.call.instance if self.call.entry.kind == "module" else ""
 
 
+class Making(msgspec.Struct, frozen=True):
+    """With what an instance was made, so that one of a new class can be."""
+
+    pieces: Sequence[Buffer]
+    body: Body | None
+    """Keeps the bytes of *pieces* mapped."""
+
+
 class Worker:
     """One worker process, as the env servlet sees it."""
 
@@ -79,12 +92,18 @@ class Worker:
         self.tree = tree
         self.instance = instance
         """Key of the module instance it holds; empty for a worker of functions."""
+        self.entry: Entry | None = None
+        """The class its instance is of."""
+        self.made_by: Making | None = None
+        """None also where the arguments are too large to be kept."""
         self.pid = 0
         self.jobs: dict[str, Job] = {}
         self.raw: RawOutput | None = None
         self.outbox: deque[tuple[list[Buffer], int]] = deque()
         self.idle_since = time.monotonic()
         self.is_closing = False
+        self.is_replaced = False
+        """Another holds its instance now: it ends when its calls have."""
         self.ended_because = ""
 
 
@@ -104,6 +123,7 @@ class Pool:
         self._workers: dict[str, Worker] = {}
         self._instances: dict[str, Worker] = {}
         self._waiting: deque[Job] = deque()
+        self._held: dict[str, list[Job]] = {}
         self._control: socket.socket
         self._process: asyncio.subprocess.Process
         self._lost = asyncio.Event()
@@ -140,17 +160,45 @@ class Pool:
 
     def submit(self, job: Job) -> None:
         """Give a call to a worker, now or when one is free."""
-        if job.instance:
-            worker = self._instances.get(job.instance)
-            if worker is None:
-                worker = self._fork(job.call.entry.tree, job.instance)
-            self._give(worker, job)
+        if job.instance in self._held:
+            self._held[job.instance].append(job)
+        elif job.instance:
+            self.give(self._holder(job), job)
         else:
             self._waiting.append(job)
             self._pump()
 
     def has_instance(self, key: str) -> bool:
         return key in self._instances
+
+    def instance(self, key: str) -> Worker | None:
+        """The worker that holds a module instance."""
+        return self._instances.get(key)
+
+    def prepare(self, entry: Entry, instance: str) -> Worker:
+        """A new worker for *instance*, which nobody calls until it replaces the one that is."""
+        return self._fork(entry.tree, instance)
+
+    def replace_instance(self, old: Worker, new: Worker) -> None:
+        """From now on calls go to *new*; those *old* has it may finish."""
+        self._instances[new.instance] = new
+        old.is_replaced = True
+        self._end_if_done(old)
+
+    @contextmanager
+    def held(self, key: str) -> Generator[None]:
+        """Keep calls of an instance waiting; then they go to whoever holds it."""
+        self._held[key] = []
+        try:
+            yield
+        finally:
+            for job in self._held.pop(key):
+                self.submit(job)
+
+    def wanted(self, tree: str) -> int:
+        """How many workers to have ready for code that takes over from *tree*."""
+        busy = sum(1 for w in self._workers.values() if not w.instance and w.tree == tree)
+        return max(1, min(busy, self._most // 2))
 
     def drop_instance(self, key: str) -> None:
         """End the worker that holds a module instance; its state is gone."""
@@ -163,9 +211,12 @@ class Pool:
 
     def withdraw(self, run_id: str) -> bool:
         """Take back calls no worker has yet; whether there were any."""
-        kept = [job for job in self._waiting if job.call.run_id != run_id]
-        found = len(kept) < len(self._waiting)
-        self._waiting = deque(kept)
+        found = False
+        queues = [self._waiting, *self._held.values()]
+        for queue in queues:
+            for job in [job for job in queue if job.call.run_id == run_id]:
+                queue.remove(job)
+                found = True
         return found
 
     def interrupt(self, worker: Worker, run_id: str) -> None:
@@ -204,7 +255,7 @@ class Pool:
                     self._waiting.extend(waiting)
                     return
             else:
-                self._give(worker, job)
+                self.give(worker, job)
 
     def _free(self, tree: str) -> Worker | None:
         """An idle worker of *tree*, else a new one while there is room."""
@@ -221,6 +272,20 @@ class Pool:
     def _has_room(self) -> bool:
         return sum(1 for w in self._workers.values() if not w.instance) < self._most
 
+    def _holder(self, job: Job) -> Worker:
+        """The worker that holds the job's instance, or is to make it."""
+        entry = job.call.entry
+        worker = self._instances.get(job.instance)
+        if worker is not None and (job.call.method != "__init__" or worker.tree == entry.tree):
+            return worker
+        # A worker has one tree for life: made again of other code, an instance needs another.
+        fresh = self._fork(entry.tree, job.instance)
+        if worker is None:
+            self._instances[job.instance] = fresh
+        else:
+            self.replace_instance(worker, fresh)
+        return fresh
+
     def _fork(self, tree: str, instance: str) -> Worker:
         worker_id = secrets.token_hex(8)
         ours, theirs = channel.pair()
@@ -228,8 +293,6 @@ class Pool:
         worker = Worker(worker_id, ours, tree, instance)
         worker.raw = RawOutput(self._folder / "workers" / worker_id)
         self._workers[worker_id] = worker
-        if instance:
-            self._instances[instance] = worker
         fork = zygote.Fork(worker_id, str(self._folder))
         self._control.setblocking(True)
         socket.send_fds(self._control, [zygote.encode(fork)], [theirs.fileno()])
@@ -238,7 +301,14 @@ class Pool:
         asyncio.get_running_loop().add_reader(ours, self._hear, worker)
         return worker
 
-    def _give(self, worker: Worker, job: Job) -> None:
+    def give(self, worker: Worker, job: Job) -> None:
+        """Give a call to this worker."""
+        if job.call.method == "__init__":
+            worker.entry = job.call.entry
+            size = sum(memoryview(piece).nbytes for piece in job.pieces)
+            worker.made_by = Making(job.pieces, job.body) if size <= _KEPT_BYTES else None
+        elif worker.instance and worker.entry is None:
+            worker.entry = job.call.entry
         if not worker.jobs and worker.raw is not None:
             worker.raw.skip()
         worker.jobs[job.call.run_id] = job
@@ -289,6 +359,7 @@ class Pool:
             if isinstance(message, Ended) and message.last:
                 del worker.jobs[message.run_id]
                 worker.idle_since = time.monotonic()
+                self._end_if_done(worker)
             job.listener.heard(message, body)
             if not (worker.jobs or worker.instance) and self._waiting:
                 self._pump()
@@ -330,6 +401,10 @@ class Pool:
             job.listener.died(why)
         shutil.rmtree(self._folder / "workers" / worker.worker_id, ignore_errors=True)
         self._pump()
+
+    def _end_if_done(self, worker: Worker) -> None:
+        if worker.is_replaced and not worker.jobs:
+            self._end(worker, "another holds its instance")
 
     def _end(self, worker: Worker, why: str) -> None:
         worker.is_closing = True

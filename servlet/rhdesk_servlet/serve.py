@@ -17,9 +17,11 @@ from rhdesk_servlet.app import EnvServlet
 from rhdesk_servlet.asgi import guarded
 from rhdesk_servlet.auth import Doorman
 from rhdesk_servlet.code import CodeFolder
+from rhdesk_servlet.live import LiveNames
 from rhdesk_servlet.objects import ObjectFolder
 from rhdesk_servlet.pool import Pool
 from rhdesk_servlet.runs import Runs
+from rhdesk_servlet.switching import Switch
 
 
 class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +60,10 @@ async def serve_env(config: EnvConfig, ready: Callable[[str], None]) -> None:
     pool = Pool(config.place, most=most, environ=config.env_vars)
     runs = Runs(config.place, pool)
     await pool.start()
-    application = EnvServlet(
-        runs, CodeFolder(folder / "code"), ObjectFolder(folder / "objects"), pool
-    )
+    code, live = CodeFolder(folder / "code"), LiveNames(config.place / "live", config.cluster_id)
+    switch = Switch(code, live, pool, config.place / "spools")
+    objects = ObjectFolder(folder / "objects")
+    application = EnvServlet(runs, code, live, switch, objects, pool)
     doorman = Doorman(config.cluster_id, read_token(folder))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runs.tend())

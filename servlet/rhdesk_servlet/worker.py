@@ -31,7 +31,7 @@ from rhdesk.wire.payload import Payload
 from rhdesk.wire.pickles import Buffer
 from rhdesk.wire.reference import Reference
 from rhdesk_servlet import capture, channel
-from rhdesk_servlet.channel import Call, Cancel, Ended, Entry, More, Yielded
+from rhdesk_servlet.channel import ADOPT, LOAD, STATE, Call, Cancel, Ended, Entry, More, Yielded
 from rhdesk_servlet.objects import ObjectFolder
 from rhdesk_servlet.plain import as_plain
 
@@ -144,6 +144,8 @@ class Worker:
             return False, [pack(_failed(exc))]
 
     def _answer(self, call: Call, body: memoryview) -> list[Buffer]:
+        if call.method in {LOAD, STATE, ADOPT}:
+            return self._switch(call, body)
         target = self._target(call)
         payload = Payload.read(body)
         args, kwargs = payload.call(may_unpickle=True)
@@ -157,6 +159,16 @@ class Worker:
             self._objects.write(call.keep, Payload.of_result(value))
             value = call.keep
         return Payload.of_result(as_plain(value) if call.as_json else value).pieces()
+
+    def _switch(self, call: Call, body: memoryview) -> list[Buffer]:
+        """What the env servlet asks of a worker when a live name changes its version."""
+        if call.method == STATE:
+            return Payload.of_result(self._instance, what="the state").pieces()
+        self._callable(call.entry)
+        if call.method == ADOPT:
+            self._instance = Payload.read(body).result(may_unpickle=True)
+            self._instance_key = call.instance
+        return Payload.of_result(None).pieces()
 
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, Reference):
