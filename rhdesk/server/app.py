@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -28,6 +30,7 @@ from rhdesk.access.levels import Level
 from rhdesk.errors import BadInput, NotFound, Refused, RhdeskError
 from rhdesk.models import Name
 from rhdesk.server import openapi
+from rhdesk.server.bounds import refuse_monstrous
 from rhdesk.server.routes import (
     LARGEST_BLOB,
     LARGEST_BODY,
@@ -64,8 +67,8 @@ MOST_WAITING: Final = 8
 """Requests of one token that wait for news at once."""
 _LOOK_S: Final = 1.0
 """News that another server wrote is seen after so long."""
-_DEEPEST: Final = 32
-_MOST_MEMBERS: Final = 4096
+_SLOWEST_BODY_S: Final = 60.0
+"""Until a request's body is here."""
 _STATUS: Final[dict[type, int]] = {Accepted: 200, Denied: 403, Stale: 412, Invalid: 422}
 
 
@@ -85,22 +88,30 @@ class Handlers:
         """Do *work* at the database, in a thread."""
         return await run_sync(work, limiter=self._threads)
 
+    async def caller(self, request: Request) -> Caller:
+        """Who asks, by a token that is good now."""
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise _fault(401, "refused", "say who you are: Authorization: Bearer <token>")
+        try:
+            return await self.ask(lambda: self.accounts.caller(token.strip()))
+        except Refused as exc:
+            raise _fault(401, exc.code, str(exc)) from exc
+
     # ---- records
 
     async def about(self, request: Request, caller: Caller) -> Response:
-        def read() -> str:
-            with self._database.reading() as t:
-                return t.head().epoch
-
-        epoch = await self.ask(read)
+        epoch = await self.ask(self._epoch)
         return _json(About(epoch=epoch, user=caller.user, folder=f"/{caller.user}"))
 
     async def resource(self, request: Request, caller: Caller) -> Response:
         rid = _matching(request, "rid")
+        # The epoch first: should a restore come between, the ETag is of an epoch that is over,
+        # and a write made on it is refused.
+        epoch = await self.ask(self._epoch)
         found = await self.ask(lambda: self.store.resource(caller.user, rid))
         if found is None:
             raise NotFound(rid, kind="resource")
-        epoch = await self.ask(self._epoch)
         etag = Based(epoch, found.rev).etag
         if request.headers.get("If-None-Match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
@@ -108,12 +119,16 @@ class Handlers:
 
     async def put(self, request: Request, caller: Caller) -> Response:
         rid = _matching(request, "rid")
-        op_id = request.headers.get("Idempotency-Key", "")
+        op_id = request.headers.get("Idempotency-Key")
+        if op_id is None:
+            raise _fault(
+                428, "precondition", "a write wants an Idempotency-Key of its own: a UUID"
+            )
         if not re.fullmatch(r"[0-9A-Za-z_-]{8,64}", op_id):
             raise BadInput("a write wants an Idempotency-Key of 8 to 64 letters and digits")
         based = _based(request)
         put = await _body(request, Put)
-        _refuse_monstrous(put.body)
+        refuse_monstrous(put)
         answer = await self.ask(lambda: self.store.put(caller.user, rid, op_id, based, put))
         headers = {}
         if isinstance(answer, Accepted):
@@ -147,14 +162,16 @@ class Handlers:
             raise _fault(429, "busy", f"{MOST_WAITING} requests of this token wait already", 5)
         self.waiting[caller.token_id] += 1
         try:
-            page = await self._news_since(caller.user, epoch, since, limit, wait_s)
+            page = await self._news_since(request, epoch, since, limit, wait_s)
         finally:
             self.waiting[caller.token_id] -= 1
+            self.waiting += Counter()  # drops those who have none any more
         return _json(page, status=410 if isinstance(page, Gone) else 200)
 
     async def _news_since(
-        self, user: str, epoch: str, since: int, limit: int, wait_s: float
+        self, request: Request, epoch: str, since: int, limit: int, wait_s: float
     ) -> ChangesPage | Gone:
+        user = request.scope["caller"].user
         until = asyncio.get_running_loop().time() + wait_s
         while True:
             news = self._news
@@ -162,11 +179,13 @@ class Handlers:
             left_s = until - asyncio.get_running_loop().time()
             if isinstance(page, Gone) or page.rows or page.more or left_s <= 0:
                 return page
-            try:
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, _LOOK_S)):
                     await news.wait()
-            except TimeoutError:
-                continue
+            # The token may have been revoked, or its time be over, since the request came.
+            await self.caller(request)
 
     def _tell(self) -> None:
         """Wake who waits for news."""
@@ -175,7 +194,7 @@ class Handlers:
 
     async def listing(self, request: Request, caller: Caller) -> Response:
         after, limit = request.query_params.get("after", ""), _limit(request)
-        if len(after) > 64:
+        if not re.fullmatch(r"[0-9A-Za-z_-]{0,64}", after):
             raise BadInput("after is the rid a page ended with")
         return _json(await self.ask(lambda: self.store.listing(caller.user, after, limit)))
 
@@ -283,7 +302,7 @@ def application(database: SqlDatabase) -> ASGIApp:
     handlers = Handlers(database)
     app = Starlette(
         routes=[_starlette_route(handlers, route) for route in ROUTES],
-        exception_handlers={HTTPException: _not_routed, Exception: _crashed},
+        exception_handlers={HTTPException: _not_routed},
     )
     return _Doorman(app, handlers)
 
@@ -301,20 +320,15 @@ class _Doorman:
             return
         request = Request(scope, receive)
         try:
+            caller = scope["caller"] = await self._handlers.caller(request)
             _refuse_other_protocols(request.headers.get(API_HEADER, ""))
-            kind, _, token = request.headers.get("Authorization", "").partition(" ")
-            if kind.lower() != "bearer":
-                raise _fault(401, "refused", "say who you are: Authorization: Bearer <token>")
-            try:
-                scope["caller"] = await self._handlers.ask(
-                    lambda: self._handlers.accounts.caller(token.strip())
-                )
-            except Refused as exc:
-                raise _fault(401, exc.code, str(exc)) from exc
-        except (_Faulty, RhdeskError) as exc:
+        except Exception as exc:  # noqa: BLE001 - the outermost edge; what is no answer is logged
             await _answer_of(exc)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+        # Behind the answer: nobody waits for it, and a full disk keeps nobody from reading.
+        with suppress(RhdeskError):
+            await self._handlers.ask(lambda: self._handlers.accounts.note_use(caller))
 
 
 def _endpoint(handlers: Handlers, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -330,7 +344,7 @@ def _endpoint(handlers: Handlers, route: Route) -> Callable[[Request], Awaitable
             response = await answer(request, caller)
         except ClientDisconnect:
             response = Response(status_code=400)
-        except (_Faulty, RhdeskError) as exc:
+        except Exception as exc:  # noqa: BLE001 - the outermost edge; what is no answer is logged
             response = _answer_of(exc)
         handlers.counted[route.name, response.status_code] += 1
         return response
@@ -363,13 +377,22 @@ def _fault(status: int, code: str, message: str, retry_after_s: int = 0) -> _Fau
     return _Faulty(status, Fault(code=code, message=message), headers)
 
 
-_BY_CODE: Final = {"bad_input": 422, "bad_name": 422, "not_found": 404, "refused": 403}
+_BY_CODE: Final = {
+    "bad_input": 422, "bad_name": 422, "not_found": 404, "refused": 403, "damaged_store": 500,
+}  # fmt: skip
+_log: Final = logging.getLogger("rhdesk.server")
 
 
-def _answer_of(error: _Faulty | RhdeskError) -> Response:
+def _answer_of(error: Exception) -> Response:
     if isinstance(error, _Faulty):
         return _json(error.fault, status=error.status, headers=error.headers)
+    if not isinstance(error, RhdeskError):
+        _log.error("a fault of the store", exc_info=error)
+        message = "this is a fault of the store; its log tells more"
+        return _json(Fault(code="crash", message=message), status=500)
     status = _BY_CODE.get(error.code, 503)
+    if status >= 500:
+        _log.warning("%s", error)
     headers = {"Retry-After": "5"} if status == 503 else {}
     return _json(Fault(code=error.code, message=str(error)), status=status, headers=headers)
 
@@ -380,11 +403,6 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     words = {404: "there is no such route", 405: "this route does not know that method"}
     message = f"{words.get(status, 'refused')}; /v1/openapi.json tells them all"
     return _json(Fault(code="no_route", message=message), status=status, headers=headers)
-
-
-async def _crashed(request: Request, error: Exception) -> Response:
-    message = "this is a fault of the store; its log tells more"
-    return _json(Fault(code="crash", message=message), status=500)
 
 
 # ---- reading a request
@@ -415,6 +433,8 @@ def _matching(request: Request, name: str) -> str:
 
 def _based(request: Request) -> Based:
     etag, fresh = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if etag is not None and fresh is not None:
+        raise BadInput("say If-Match or If-None-Match, not both")
     if etag is None and fresh == "*":
         return Based("", 0)
     if etag is None:
@@ -473,30 +493,15 @@ async def _body(request: Request, kind: type[T]) -> T:
 
 async def _bytes(request: Request, most: int) -> bytes:
     data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > most:
-            raise _fault(413, "too_large", f"a body has at most {most} bytes here")
+    try:
+        async with asyncio.timeout(_SLOWEST_BODY_S):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > most:
+                    raise _fault(413, "too_large", f"a body has at most {most} bytes here")
+    except TimeoutError:
+        raise _fault(408, "too_slow", "the body did not arrive in time") from None
     return bytes(data)
-
-
-def _refuse_monstrous(value: Any) -> None:
-    """Refuse what is nested deeper, or has more members, than a config ever has."""
-    members, level = 0, [value]
-    for _ in range(_DEEPEST + 1):
-        inner: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                members += len(each)
-                inner += each.values()
-            elif isinstance(each, list):
-                inner += each
-        level = [each for each in inner if isinstance(each, dict | list)]
-        if members > _MOST_MEMBERS:
-            raise BadInput(f"a config has at most {_MOST_MEMBERS} members")
-        if not level:
-            return
-    raise BadInput(f"a config is nested at most {_DEEPEST} deep")
 
 
 def _json(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -17,6 +17,8 @@ _MOST: Final = 8
 """Connections kept open."""
 _MIGRATING: Final = 0x7268_6465_736B
 """Key of the advisory lock: two servers never migrate at once."""
+_OPTIONS: Final = "-c lock_timeout=20s"
+"""Nobody waits for ever for whoever holds the head row: a restore, a machine that hangs."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -66,9 +68,11 @@ class PostgresDatabase:
             connection.execute(begin.encode())
             yield Execute(connection)
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as exc:
             # Closing rolls back, also where the server is gone or a statement is cut off.
             connection.close()
+            if isinstance(exc, psycopg.OperationalError):
+                raise ConnectionFailed(f"PostgreSQL does not answer: {_told(exc)}") from exc
             raise
         try:
             self._idle.put_nowait(connection)
@@ -85,10 +89,9 @@ class PostgresDatabase:
                 return connection
             connection.close()
         try:
-            return psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+            return psycopg.connect(self._url, autocommit=True, connect_timeout=5, options=_OPTIONS)
         except psycopg.OperationalError as exc:
-            first = str(exc).strip().splitlines()[0]
-            raise ConnectionFailed(f"PostgreSQL does not let us in: {first}") from exc
+            raise ConnectionFailed(f"PostgreSQL does not let us in: {_told(exc)}") from exc
 
 
 class Execute:
@@ -99,6 +102,10 @@ class Execute:
 
     def __call__(self, sql: str, parameters: Sequence[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
         return self._connection.execute(sql.replace("?", "%s").encode(), parameters)
+
+
+def _told(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _answers(connection: Connection) -> bool:

@@ -72,6 +72,7 @@ ALWAYS: Final = {
     403: "The token, or its owner, may not do this.",
     426: "No common protocol.",
     429: "Too much at once; try again after a pause.",
+    500: "The store is damaged, or this is a fault of it.",
     503: "The database does not answer now.",
 }
 """What every route may answer, each a `Fault`."""
@@ -110,7 +111,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         takes=Put,
         answers=(
             (200, Accepted), (400, Fault), (403, Denied), (409, WrongEpoch | Taken), (412, Stale),
-            (413, Fault), (422, Invalid), (422, Fault), (428, Fault),
+            (408, Fault), (413, Fault), (422, Invalid), (422, Fault), (428, Fault),
         ),
     ),
     Route(
@@ -135,7 +136,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "GET", "/v1/listing", "listing", "Everything the caller may read, by rid.", "read",
         parameters=(
-            Parameter("after", "query", {"type": "string", "maxLength": 64, "default": ""}),
+            Parameter(
+                "after", "query",
+                {"type": "string", "pattern": "^[0-9A-Za-z_-]{0,64}$", "default": ""},
+            ),
             _LIMIT,
         ),
         answers=((200, ListingPage), (422, Fault)),
@@ -155,7 +159,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "PUT", "/v1/blobs/{digest}", "put_blob", "Keep a file of code.", "write",
         parameters=(_DIGEST,),
         takes=bytes,
-        answers=((204, None), (400, Fault), (413, Fault), (422, Fault)),
+        answers=((204, None), (400, Fault), (408, Fault), (413, Fault), (422, Fault)),
     ),
     Route(
         "GET", "/v1/grants", "grants", "Who was granted what in exactly one folder.", "read",
@@ -165,7 +169,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "PUT", "/v1/grants", "grant", "Let somebody do something in a folder and below.", "admin",
         takes=Grant,
-        answers=((204, None), (400, Fault), (404, Fault), (413, Fault), (422, Fault)),
+        answers=((204, None), (400, Fault), (404, Fault), (408, Fault), (413, Fault), (422, Fault)),
     ),
     Route(
         "GET", "/v1/openapi.json", "openapi", "This document.", "read",

@@ -164,8 +164,9 @@ class SqlTables:
         )
 
     def forget_before(self, seq: int) -> None:
+        # What was deleted stays in `resource`, a line of its own: its versions stay too, and a
+        # second life that began at revision 1 would collide with the first.
         self.execute("DELETE FROM feed WHERE seq <= ?", (seq,))
-        self.execute("DELETE FROM resource WHERE live = 0 AND seq <= ?", (seq,))
         self.execute("UPDATE head SET oldest_seq = ? WHERE oldest_seq < ?", (seq, seq))
 
     def _tell(self, seq: int, rid: str, principal: str = "", folder: str = "") -> None:

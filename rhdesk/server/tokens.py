@@ -35,6 +35,8 @@ class Caller(msgspec.Struct, frozen=True):
     user: str
     token_id: str
     scope: str
+    used_at: datetime | None = None
+    """When the token was last used, as far as that was written down."""
 
     def may(self, scope: str) -> bool:
         return SCOPES.index(scope) <= SCOPES.index(self.scope)
@@ -56,7 +58,7 @@ class Accounts:
     """The users of a store and their tokens."""
 
     def __init__(self, database: SqlDatabase) -> None:
-        self._database = database
+        self.database = database
 
     def add_user(self, name: str) -> None:
         """A new user, with a folder of their own: ``/ada``.
@@ -69,7 +71,7 @@ class Accounts:
             raise BadInput(
                 f"{name!r} is no name of a user; names are lower-case letters, digits and dashes: ada"
             )
-        with self._database.writing() as t:
+        with self.database.writing() as t:
             if _user(t, name):
                 raise AlreadyExists(f"there is a user {name} already")
             t.execute("INSERT INTO principal VALUES (?, ?)", (name, moment(datetime.now(UTC))))
@@ -77,7 +79,7 @@ class Accounts:
             t.grant(seq, name, f"/{name}", Level.ADMIN)
             t.note(seq, name, "new user", f"/{name}")
 
-    def make_token(self, owner: str, *, scope: str = "write", lasts: timedelta = _LASTS) -> str:
+    def make_token(self, owner: str, *, scope: str = "admin", lasts: timedelta = _LASTS) -> str:
         """A token for *owner*; nobody can read it again.
 
         Raises:
@@ -86,7 +88,7 @@ class Accounts:
         if scope not in SCOPES:
             raise BadInput(f"{scope!r} is no scope; a token is for {', '.join(SCOPES)}")
         token_id, secret, now = secrets.token_hex(8), secrets.token_hex(32), datetime.now(UTC)
-        with self._database.writing() as t:
+        with self.database.writing() as t:
             if not _user(t, owner):
                 raise NotFound(owner, kind="user")
             t.execute(
@@ -103,7 +105,7 @@ class Accounts:
             Refused: It is nobody's, or it was revoked, or its time is over.
         """
         match = _TOKEN.fullmatch(token)
-        with self._database.reading() as t:
+        with self.database.reading() as t:
             row = _token(t, match[1]) if match else None
         # Compared in any case, so that the time it takes does not tell which ids exist.
         known = row[1] if row else _digest("")
@@ -115,14 +117,20 @@ class Accounts:
             raise Refused("this token was revoked; ask for another")
         if told.expires_at <= now:
             raise Refused(f"this token expired on {told.expires_at:%Y-%m-%d}; ask for another")
-        if told.used_at is None or now - told.used_at > _USED_EVERY:
-            with self._database.writing() as t:
-                t.execute("UPDATE token SET used_at = ? WHERE id = ?", (moment(now), told.id))
-        return Caller(told.owner, told.id, told.scope)
+        return Caller(told.owner, told.id, told.scope, told.used_at)
+
+    def note_use(self, caller: Caller) -> None:
+        """Write down that the token was used; to the minute, not to the request."""
+        now = datetime.now(UTC)
+        if caller.used_at is None or now - caller.used_at > _USED_EVERY:
+            with self.database.writing() as t:
+                t.execute(
+                    "UPDATE token SET used_at = ? WHERE id = ?", (moment(now), caller.token_id)
+                )
 
     def tokens(self, owner: str = "") -> list[TokenRow]:
         """Every token, or those of *owner*; newest first."""
-        with self._database.reading() as t:
+        with self.database.reading() as t:
             rows = t.execute(f"{_SELECT} ORDER BY created_at DESC", ()).fetchall()
         return [told for row in rows if (told := _told(row)).owner == owner or not owner]
 
@@ -132,7 +140,7 @@ class Accounts:
         Raises:
             NotFound: There is none of that id.
         """
-        with self._database.writing() as t:
+        with self.database.writing() as t:
             if _token(t, token_id) is None:
                 raise NotFound(token_id, kind="token")
             now = moment(datetime.now(UTC))

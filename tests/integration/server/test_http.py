@@ -86,7 +86,7 @@ def test_a_write_says_what_it_was_made_on_and_who_it_is(served: Served) -> None:
     bad = served.ask("PUT", path, token=ada, body=body, headers={**key, "If-Match": "7"})
     assert bad.status == 422
     no_key = served.ask("PUT", path, token=ada, body=body, headers={"If-None-Match": "*"})
-    assert no_key.status == 422
+    assert no_key.status == 428
     assert "Idempotency-Key" in no_key.json["message"]
 
 
