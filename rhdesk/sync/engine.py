@@ -250,7 +250,7 @@ class Engine:
             case Accepted():
                 followers = follow(self._followers(op), answer)
                 done = replace(op, accepted=answer, epoch=answer.epoch)
-                return self._requeue([op], Rebased((done, *followers)), cursor)
+                return self._requeue([op], Rebased((done, *followers)))
             case Stale():
                 return self._stale(op, answer.current, cursor)
             case Taken():
@@ -285,26 +285,23 @@ class Engine:
             ours = [change.pointer for change in changes(op.base or {}, op.body or {})]
             theirs = current.body if current is not None else None
             rebased = Rebased((), Leaving((op, *followers), "fields", theirs, ours))
-        return self._requeue([op, *followers], rebased, cursor, current)
+        return self._requeue([op, *followers], rebased, current)
 
     def _taken(self, op: Op, other: Stored, cursor: Cursor) -> Transaction:
         """Two people made a resource of this name: ours becomes a change of theirs. A name that a
         resource is given later is not merged; what is under it already is another thing."""
         ops = [op, *self._followers(op)]
         if not op.is_creation:
-            return self._requeue(
-                ops, Rebased((), Leaving(ops, "name-taken", other.body)), cursor, other
-            )
+            return self._requeue(ops, Rebased((), Leaving(ops, "name-taken", other.body)), other)
         ours, *followers = (replace(each, rid=other.rid) for each in ops)
         rebased = rebase(ours, followers, cursor.epoch, other)
         # What is dropped and put goes to the end of the queue, behind what waits for theirs.
-        return self._requeue(ops, rebased, cursor, other, at_the_end=True)
+        return self._requeue(ops, rebased, other, at_the_end=True)
 
     def _requeue(
         self,
         before: Sequence[Op],
         rebased: Rebased,
-        cursor: Cursor,
         current: Stored | None = None,
         *,
         at_the_end: bool = False,
