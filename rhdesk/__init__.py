@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rhdesk.handles.cluster import cluster as cluster
     from rhdesk.handles.cluster import here as here
     from rhdesk.handles.cluster import here as obj_store
+    from rhdesk.handles.configs import configs as configs
     from rhdesk.handles.env import Env as Env
     from rhdesk.handles.env import conda_env as conda_env
     from rhdesk.handles.env import env as env
@@ -58,6 +59,7 @@ _HOME = {
     "RhdeskError": "rhdesk.errors",
     "cluster": "rhdesk.handles.cluster",
     "conda_env": "rhdesk.handles.env",
+    "configs": "rhdesk.handles.configs",
     "current_folder": "rhdesk.handles.naming",
     "env": "rhdesk.handles.env",
     "exists": "rhdesk.handles.naming",
@@ -88,6 +90,7 @@ __all__ = [
     "__version__",
     "cluster",
     "conda_env",
+    "configs",
     "current_folder",
     "env",
     "exists",

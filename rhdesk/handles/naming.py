@@ -78,8 +78,7 @@ def exists(name: str, resource_type: str | None = None) -> bool:
 
 def resources(path: str | None = None, full_paths: bool = False) -> list[str]:
     """Names of what is saved in a folder, sorted."""
-    folder = path or current_folder()
-    found = session().desk.resources("" if folder in _ROOTS else str(parse(folder)))
+    found = session().desk.resources(_folder(path or current_folder()))
     return [record.name if full_paths else Name.parse(record.name).leaf for record in found]
 
 
@@ -107,6 +106,14 @@ def set_folder(path: str, create: bool = False) -> None:
     if folder == ".":
         raise BadName("'.' is the current folder already; folders look like ~/team/models")
     _folders.append(folder)
+
+
+def _folder(path: str) -> str:
+    """A folder as the desk wants it: "" is the repository, ``@`` and ``/`` are the store."""
+    root = path.rstrip("/") or "/"
+    if root == ".":
+        return _folder(current_folder())
+    return {"~": ""}.get(root, root) if root in _ROOTS else str(parse(root))
 
 
 def unset_folder() -> None:

@@ -116,16 +116,39 @@ class Resource:
 
     def share(
         self,
-        users: list[str],
+        users: list[str] | str,
         access_type: str = "read",
         notify_users: bool = True,
         headers: dict[str, str] | None = None,
-    ) -> None:
-        """Grant others access; names kept in the repository are shared by pushing it."""
-        raise BadInput(
-            f"{self.rns_address or 'an unnamed resource'} is kept in the git repository you work in: "
-            "push it to share it; sharing by user comes with the remote store"
-        )
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Grant others access in the store; it is saved there first if it is not there yet.
+
+        Args:
+            access_type: ``read``, ``call``, ``write`` or ``admin``; v0.0.12's ``proxy`` is
+                ``call``.
+            notify_users: Does not count: the store writes no mail.
+            headers: Does not count: whoever is logged in asks.
+
+        Returns:
+            The users who have access now, each with what they may do; and those that were new to
+            the store, of which there are none: its keeper adds them.
+
+        Raises:
+            BadInput: It is kept in the repository, which is shared by pushing it; or nobody but
+                its folder can be shared.
+        """
+        if self.is_local():
+            raise BadInput(
+                f"{self.rns_address or 'an unnamed resource'} is kept in the git repository you "
+                "work in: push it to share it, or save it to a store: .save('@/train')"
+            )
+        name, wanted = str(self._name), [users] if isinstance(users, str) else users
+        if not session().desk.exists(name):
+            self.save()
+        level = {"proxy": "call"}.get(access_type, access_type)
+        granted = session().desk.share(name, wanted, level=level)
+        told = dict(each.split(": ", 1) for each in granted)
+        return {user: told[user] for user in wanted if user in told}, {}
 
     def pin(self) -> None:
         """Keep its config among the objects of this machine's cluster, under its name."""
