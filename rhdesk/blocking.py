@@ -132,9 +132,6 @@ class Desk:
             partial(self.asynchronous.send, name, bundle, on=on, env=env, live=live)
         )
 
-    def owner(self, name: str) -> str:
-        return self.asynchronous.owner(name)
-
     def submit(
         self,
         target: str,

@@ -138,18 +138,33 @@ class CallVerbs(CodeVerbs):
         )
 
     async def curl(self, target: str, *, method: str = "") -> str:
-        """The line that calls a function or method over HTTP, token included by file."""
+        """The line that calls a function or method over HTTP, token included by file.
+
+        Raises:
+            BadInput: *target* is at a version: over HTTP a name means what it means now.
+        """
+        if ":" not in target and (name := Name.parse(target)).version:
+            raise BadInput(
+                f"over HTTP {name.without_version} means what it means now; to call {name}: "
+                f"rhdesk call {name}, to make it what the name means: rhdesk rollback {name}"
+            )
         bundle, env = await self.bundle(target), await self._saved_env(target)
         return await self.curl_line(_short(target), bundle, method=method or "call", env=env)
 
     async def curl_line(self, name: str, bundle: Bundle, *, method: str, env: str) -> str:
-        """The same for code that is at hand; it is sent there, so that the line works."""
+        """The same for code that is at hand; it is sent there, so that the line works.
+
+        Raises:
+            AlreadyExists: Another project's *name* is what is called there.
+        """
         from rhdesk.wire.routes import json_call
 
-        await self.send(name, bundle, on="here", env=env, live=True)
+        digest = await self.send(name, bundle, on="here", env=env)
+        client = await self.clusters_room.client("here")
+        await client.go_live(env, name, self._going_live(name, digest))
         signature = bundle.methods.get(method, bundle.signature)
         example = {p.name: _example(p) for p in signature.parameters if p.required}
-        address = await (await self.clusters_room.client("here")).address(env)
+        address = await client.address(env)
         token = self.settings.data_dir / "clusters" / "here" / "token"
         body = msgspec.json.encode(example).decode()
         return (

@@ -14,6 +14,7 @@ from rhdesk.models import Name, Record, Signature
 if TYPE_CHECKING:
     from rhdesk.clusters.servlet_client import ServletClient
     from rhdesk.code.bundle import Bundle
+    from rhdesk.wire.messages import GoLive
 
 
 class CodeVerbs(ClusterVerbs, NameVerbs):
@@ -77,8 +78,8 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
         Only what the servlet lacks travels. Sending twice costs nothing.
 
         Args:
-            live: Have calls by *name* mean it from now on. Otherwise they go on to mean what they
-                do, if anything: a saved name may be called at any of its versions.
+            live: Have calls by *name* mean it from now on, whoever's they were. Otherwise they go
+                on to mean what they do, if anything: a saved name may be called at any version.
         """
         digest = bundle.digest(name)
         await self.mend(on)
@@ -89,9 +90,7 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
             await self._define(client, name, bundle, env)
             known.add(digest)
         if live:
-            from rhdesk.wire.messages import GoLive
-
-            await client.go_live(env, name, GoLive(definition=digest, owner=self.owner(name)))
+            await client.go_live(env, name, self._going_live(name, digest, take=True))
         return digest
 
     async def _define(self, client: ServletClient, name: str, bundle: Bundle, env: str) -> None:
@@ -100,9 +99,14 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
             blobs = {each: await self._file_of_code(each) for each in lacking}
             await client.put_code(env, bundle.tree, bundle.files, blobs)
         blob = await self._file_of_code(bundle.blob) if bundle.blob else b""
-        await client.define(env, bundle.definition(name), blob, owner=self.owner(name))
+        await client.define(env, bundle.definition(name), blob, owner=self._owner(name))
 
-    def owner(self, name: str) -> str:
+    def _going_live(self, name: str, digest: str, *, take: bool = False) -> GoLive:
+        from rhdesk.wire.messages import GoLive
+
+        return GoLive(definition=digest, owner=self._owner(name), take=take)
+
+    def _owner(self, name: str) -> str:
         """Whose *name* is, on a cluster that other projects use too: ``~/x`` is this project's."""
         if not name.startswith("~/"):
             return ""

@@ -104,18 +104,16 @@ class LiveVerbs(CallVerbs):
             seen = await client.live(env, called)
         except NotFound:
             return False
-        return seen.owner in {"", self.owner(called)}
+        return seen.owner in {"", self._owner(called)}
 
     async def _switch_in(
         self, cluster: str, env: str, called: str, record: Record, bundle: Bundle
     ) -> Live:
-        from rhdesk.wire.messages import GoLive
-
         began = time.monotonic()
         told = Live(cluster=cluster, env=env, is_current=False)
         try:
             digest = await self.send(called, bundle, on=cluster, env=env)
-            asked = GoLive(definition=digest, owner=self.owner(called))
+            asked = self._going_live(called, digest)
             client = await self.clusters_room.client(cluster)
             try:
                 seen = await client.go_live(env, called, asked)

@@ -111,6 +111,8 @@ class GoLive(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Hash of the `Definition`; it was sent before."""
     owner: str = ""
     """Whose name it is: two projects may each have a ``~/train``."""
+    take: bool = False
+    """Also where it is somebody else's there."""
 
 
 class LiveSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

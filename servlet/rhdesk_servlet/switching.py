@@ -25,7 +25,7 @@ from typing import Final
 
 import msgspec
 
-from rhdesk.errors import BadFunction, RhdeskError, RunFailed, error_classes
+from rhdesk.errors import AlreadyExists, BadFunction, RhdeskError, RunFailed, error_classes
 from rhdesk.wire.messages import Failed, GoLive, LiveSeen, unpack
 from rhdesk.wire.pickles import Buffer
 from rhdesk_servlet.channel import ADOPT, LOAD, STATE, Call, Ended, Entry, Yielded
@@ -64,6 +64,7 @@ class Switch:
 
         Raises:
             NotFound: The definition is not here: it is sent, and asked for again.
+            AlreadyExists: The name is somebody else's here.
             BadFunction: Its code cannot be imported. Nothing has changed.
             RunFailed: The new class could not be made an instance of. Nothing has changed.
         """
@@ -72,6 +73,10 @@ class Switch:
         async with self._turns.setdefault(name, asyncio.Lock()):
             instance, why = "", ""
             now = self._live.find(name)
+            if now is not None and not asked.take and now.owner not in ("", asked.owner):
+                raise AlreadyExists(
+                    f"{name} is another project's on this cluster; save yours under another name"
+                )
             if (worker := self._pool.instance(name)) is not None and entry.kind == "module":
                 instance, why = await self._take_along(worker, entry)
             elif now is not None and now.definition != asked.definition:

@@ -58,7 +58,8 @@ class Load:
 
     def between(self, start: float, end: float) -> list[Any]:
         """Values of the calls sent and answered in this time."""
-        return [a.value for a in self.answers if start <= a.sent_at and a.got_at <= end]
+        answered = [a for a in self.answers if a.status == 200]
+        return [a.value for a in answered if start <= a.sent_at and a.got_at <= end]
 
     def _call(self, delay_s: float) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=60)

@@ -1,4 +1,4 @@
-"""What is live is rolled back and forward while it is called: by name, over HTTP, a hundred times a second."""
+"""What is live is rolled back and forward while it is called by name, a hundred times a second."""
 
 from __future__ import annotations
 
