@@ -80,13 +80,18 @@ class SqlTables:
         return self._one(f"{_NEWEST} WHERE r.name = ? AND r.live = 1", (name,))
 
     def op(self, op_id: str) -> tuple[Stored, str] | None:
-        sql = f"SELECT {_COLUMNS}, v.digest FROM version v WHERE v.op_id = ?"
-        row = self.execute(sql, (op_id,)).fetchone()
-        return (_stored(row[:-1]), str(row[-1])) if row else None
+        row = self.execute(
+            f"SELECT {_COLUMNS} FROM version v WHERE v.op_id = ?", (op_id,)
+        ).fetchone()
+        return (_stored(row), str(row[_DIGEST])) if row else None
 
     def feed(self, since: int, limit: int) -> list[Entry]:
-        sql = "SELECT seq, rid, principal, folder FROM feed WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [Entry(*row) for row in self.execute(sql, (since, limit)).fetchall()]
+        sql = (
+            "SELECT seq, rid, principal, folder, row_hash FROM feed"
+            " WHERE seq > ? ORDER BY seq LIMIT ?"
+        )
+        rows = self.execute(sql, (since, limit)).fetchall()
+        return [Entry(*unsealed(row, f"entry {row[0]} of the feed")) for row in rows]
 
     def folders_of(self, rid: str) -> set[str]:
         rows = self.execute("SELECT DISTINCT folder FROM version WHERE rid = ?", (rid,))
@@ -97,22 +102,28 @@ class SqlTables:
             return []
         inside, parameters = _inside("r.folder", folders)
         sql = f"{_NEWEST} WHERE r.live = 1 AND r.rid > ? AND ({inside}) ORDER BY r.rid LIMIT ?"
-        return self._all(sql, (after, *parameters, limit))
+        rows = self.execute(sql, (after, *parameters, limit)).fetchall()
+        return [_newest(row) for row in rows]
 
     def versions(self, rid: str, before: int, limit: int) -> list[Stored]:
         below, parameters = ("AND v.rev < ?", (before,)) if before else ("", ())
         sql = (
             f"SELECT {_COLUMNS} FROM version v WHERE v.rid = ? {below} ORDER BY v.rev DESC LIMIT ?"
         )
-        return self._all(sql, (rid, *parameters, limit))
+        return [_stored(row) for row in self.execute(sql, (rid, *parameters, limit)).fetchall()]
 
     def grants(self, principal: str) -> Mapping[str, Level]:
-        sql = "SELECT folder, level FROM access WHERE principal = ?"
-        return {row[0]: Level(row[1]) for row in self.execute(sql, (principal,)).fetchall()}
+        return {folder: level for _, folder, level in self._access("principal = ?", principal)}
 
     def grants_in(self, folder: str) -> Mapping[str, Level]:
-        sql = "SELECT principal, level FROM access WHERE folder = ? AND level > 0"
-        return {row[0]: Level(row[1]) for row in self.execute(sql, (folder,)).fetchall()}
+        found = self._access("folder = ?", folder)
+        return {principal: level for principal, _, level in found if level > Level.NONE}
+
+    def _access(self, where: str, value: str) -> list[tuple[str, str, Level]]:
+        sql = f"SELECT principal, folder, level, seq, row_hash FROM access WHERE {where}"
+        rows = self.execute(sql, (value,)).fetchall()
+        grants = [unsealed(row, f"a grant in {row[1]}") for row in rows]
+        return [(principal, folder, Level(level)) for principal, folder, level, _ in grants]
 
     def last_before(self, at: datetime) -> int:
         """The last write before *at*; 0 for none."""
@@ -127,11 +138,11 @@ class SqlTables:
 
     def add(self, stored: Stored, digest: str) -> None:
         folder = folder_of(stored.name)
-        row = _row(stored)
-        marks = ", ".join("?" * (len(row) + 3))
+        row = (*_row(stored), digest, folder)
+        marks = ", ".join("?" * (len(row) + 1))
         self.execute(
-            f"INSERT INTO version ({_PLAIN}, digest, folder, row_hash) VALUES ({marks})",
-            (*row, digest, folder, _hash(row)),
+            f"INSERT INTO version ({', '.join(_KEPT)}, row_hash) VALUES ({marks})",
+            (*row, seal(row)),
         )
         self.execute(
             "INSERT INTO resource (rid, rev, seq, name, folder, live) VALUES (?, ?, ?, ?, ?, ?)"
@@ -149,11 +160,12 @@ class SqlTables:
         self._tell(stored.seq, stored.rid)
 
     def grant(self, seq: int, principal: str, folder: str, level: Level) -> None:
+        row = (principal, folder, int(level), seq)
         self.execute(
-            "INSERT INTO access (principal, folder, level, seq) VALUES (?, ?, ?, ?)"
+            "INSERT INTO access (principal, folder, level, seq, row_hash) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (principal, folder) DO UPDATE SET level = excluded.level,"
-            " seq = excluded.seq",
-            (principal, folder, int(level), seq),
+            " seq = excluded.seq, row_hash = excluded.row_hash",
+            (*row, seal(row)),
         )
         self._tell(seq, "", principal, folder)
 
@@ -170,17 +182,15 @@ class SqlTables:
         self.execute("UPDATE head SET oldest_seq = ? WHERE oldest_seq < ?", (seq, seq))
 
     def _tell(self, seq: int, rid: str, principal: str = "", folder: str = "") -> None:
+        row = (seq, rid, principal, folder)
         self.execute(
-            "INSERT INTO feed (seq, rid, principal, folder) VALUES (?, ?, ?, ?)",
-            (seq, rid, principal, folder),
+            "INSERT INTO feed (seq, rid, principal, folder, row_hash) VALUES (?, ?, ?, ?, ?)",
+            (*row, seal(row)),
         )
 
     def _one(self, sql: str, parameters: Sequence[Any]) -> Stored | None:
         row = self.execute(sql, parameters).fetchone()
-        return _stored(row) if row else None
-
-    def _all(self, sql: str, parameters: Sequence[Any]) -> list[Stored]:
-        return [_stored(row) for row in self.execute(sql, parameters).fetchall()]
+        return _newest(row) if row else None
 
 
 def moment(at: datetime) -> str:
@@ -191,10 +201,12 @@ def moment(at: datetime) -> str:
 _FIELDS: Final = (
     "rid", "rev", "seq", "name", "body", "op_id", "author", "at", "saved_at", "run_id", "note",
 )  # fmt: skip
-_PLAIN: Final = ", ".join(_FIELDS)
-_COLUMNS: Final = ", ".join(f"v.{field}" for field in (*_FIELDS, "row_hash"))
+_KEPT: Final = (*_FIELDS, "digest", "folder")
+_DIGEST: Final = _KEPT.index("digest")
+_COLUMNS: Final = ", ".join(f"v.{field}" for field in (*_KEPT, "row_hash"))
 _NEWEST: Final = (
-    f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.rid = r.rid AND v.rev = r.rev"
+    f"SELECT r.seq, r.name, r.folder, r.live, {_COLUMNS}"
+    " FROM resource r LEFT JOIN version v ON v.rid = r.rid AND v.rev = r.rev"
 )
 _DECODE: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -215,22 +227,48 @@ def _row(stored: Stored) -> tuple[Any, ...]:
     )
 
 
+def _newest(row: Sequence[Any]) -> Stored:
+    """A row of `_NEWEST`: what `resource` says must be what its newest revision says."""
+    seq, name, folder, live, *version = row
+    damaged = f"{name} and its newest revision do not fit together"
+    if version[0] is None:
+        raise _damaged(damaged)
+    stored = _stored(version)
+    if (seq, name, folder, live) != (
+        stored.seq, stored.name, folder_of(stored.name), int(stored.body is not None),
+    ):  # fmt: skip
+        raise _damaged(damaged)
+    return stored
+
+
 def _stored(row: Sequence[Any]) -> Stored:
-    *told, kept = row
-    if kept != _hash(told):
-        raise DamagedStore(
-            f"revision {told[1]} of {told[3]} does not match its hash; restore a backup: "
-            "rhdesk server restore FILE"
-        )
-    fields = dict(zip(_FIELDS, told, strict=True))
+    told = unsealed(row, f"revision {row[1]} of {row[3]}")
+    fields = dict(zip(_FIELDS, told, strict=False))
     fields["body"] = _DECODE(fields["body"]) if fields["body"] is not None else None
     for field in ("at", "saved_at"):
         fields[field] = datetime.fromisoformat(fields[field]) if fields[field] else None
     return Stored(**fields)
 
 
-def _hash(row: Sequence[Any]) -> str:
+def seal(row: Sequence[Any]) -> str:
+    """The hash that is kept beside a row, so that what a disk does to it is noticed."""
     return hashlib.sha256(repr(tuple(row)).encode()).hexdigest()[:32]
+
+
+def unsealed(row: Sequence[Any], what: str) -> Sequence[Any]:
+    """A row without the hash at its end.
+
+    Raises:
+        DamagedStore: The hash is not its own.
+    """
+    *told, kept = row
+    if kept != seal(told):
+        raise _damaged(f"{what} does not match its hash")
+    return told
+
+
+def _damaged(what: str) -> DamagedStore:
+    return DamagedStore(f"{what}; restore a backup: rhdesk server restore FILE")
 
 
 def _inside(column: str, folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:

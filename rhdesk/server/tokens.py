@@ -18,7 +18,7 @@ import msgspec
 
 from rhdesk.access.levels import Level
 from rhdesk.errors import AlreadyExists, BadInput, NotFound, Refused
-from rhdesk.server.sql import SqlDatabase, SqlTables, moment
+from rhdesk.server.sql import SqlDatabase, SqlTables, moment, seal, unsealed
 
 SCOPES: Final = ("read", "write", "admin")
 """What a token may be used for at most; its owner may be allowed less."""
@@ -91,10 +91,11 @@ class Accounts:
         with self.database.writing() as t:
             if not _user(t, owner):
                 raise NotFound(owner, kind="user")
+            row = (token_id, _digest(secret), owner, scope, moment(now), moment(now + lasts), None)
+            marks = ", ".join("?" * (len(row) + 1))
             t.execute(
-                "INSERT INTO token (id, digest, owner, scope, created_at, expires_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (token_id, _digest(secret), owner, scope, moment(now), moment(now + lasts)),
+                f"INSERT INTO token ({', '.join(_SEALED)}, row_hash) VALUES ({marks})",
+                (*row, seal(row)),
             )
         return f"rhd_user_{token_id}_{secret}"
 
@@ -108,7 +109,7 @@ class Accounts:
         with self.database.reading() as t:
             row = _token(t, match[1]) if match else None
         # Compared in any case, so that the time it takes does not tell which ids exist.
-        known = row[1] if row else _digest("")
+        known = row[_SEALED.index("digest")] if row else _digest("")
         if not hmac.compare_digest(known, _digest(match[2] if match else "-")) or row is None:
             raise Refused("this token is not known here; log in with one that is")
         told = _told(row)
@@ -132,7 +133,7 @@ class Accounts:
         """Every token, or those of *owner*; newest first."""
         with self.database.reading() as t:
             rows = t.execute(f"{_SELECT} ORDER BY created_at DESC", ()).fetchall()
-        return [told for row in rows if (told := _told(row)).owner == owner or not owner]
+        return [told for row in rows if (told := _told(_read(row))).owner == owner or not owner]
 
     def revoke(self, token_id: str) -> None:
         """End a token at once.
@@ -141,16 +142,18 @@ class Accounts:
             NotFound: There is none of that id.
         """
         with self.database.writing() as t:
-            if _token(t, token_id) is None:
+            row = _token(t, token_id)
+            if row is None:
                 raise NotFound(token_id, kind="token")
             now = moment(datetime.now(UTC))
-            t.execute("UPDATE token SET revoked_at = ? WHERE id = ?", (now, token_id))
+            t.execute(
+                "UPDATE token SET revoked_at = ?, row_hash = ? WHERE id = ?",
+                (now, seal((*row[: len(_SEALED) - 1], now)), token_id),
+            )
 
 
-_COLUMNS: Final = (
-    "id", "digest", "owner", "scope", "created_at", "expires_at", "used_at", "revoked_at",
-)  # fmt: skip
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM token"
+_SEALED: Final = ("id", "digest", "owner", "scope", "created_at", "expires_at", "revoked_at")
+_SELECT: Final = f"SELECT {', '.join(_SEALED)}, row_hash, used_at FROM token"
 
 
 def _user(t: SqlTables, name: str) -> bool:
@@ -158,12 +161,18 @@ def _user(t: SqlTables, name: str) -> bool:
 
 
 def _token(t: SqlTables, token_id: str) -> Sequence[Any] | None:
-    row: Sequence[Any] | None = t.execute(f"{_SELECT} WHERE id = ?", (token_id,)).fetchone()
-    return row
+    row = t.execute(f"{_SELECT} WHERE id = ?", (token_id,)).fetchone()
+    return _read(row) if row else None
+
+
+def _read(row: Sequence[Any]) -> Sequence[Any]:
+    """A row of `_SELECT` without its hash, which must be its own."""
+    *sealed, used_at = row
+    return (*unsealed(sealed, f"token {row[0]}"), used_at)
 
 
 def _told(row: Sequence[Any]) -> TokenRow:
-    known = dict(zip(_COLUMNS, row, strict=True))
+    known = dict(zip((*_SEALED, "used_at"), row, strict=True))
     del known["digest"]
     return msgspec.convert(known, TokenRow, strict=False)
 

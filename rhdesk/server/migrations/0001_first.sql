@@ -47,7 +47,8 @@ CREATE TABLE feed (
     seq BIGINT PRIMARY KEY,
     rid {text} NOT NULL,
     principal {text} NOT NULL,
-    folder {text} NOT NULL
+    folder {text} NOT NULL,
+    row_hash {text} NOT NULL
 );
 
 CREATE TABLE access (
@@ -55,6 +56,7 @@ CREATE TABLE access (
     folder {text} NOT NULL,
     level INTEGER NOT NULL,
     seq BIGINT NOT NULL,
+    row_hash {text} NOT NULL,
     PRIMARY KEY (principal, folder)
 );
 CREATE INDEX access_by_folder ON access (folder);
@@ -80,8 +82,9 @@ CREATE TABLE token (
     scope {text} NOT NULL,
     created_at {text} NOT NULL,
     expires_at {text} NOT NULL,
-    used_at {text},
-    revoked_at {text}
+    revoked_at {text},
+    row_hash {text} NOT NULL,
+    used_at {text}
 );
 
 -- Code that records name by its digest.
