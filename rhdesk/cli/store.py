@@ -135,7 +135,12 @@ async def sent(desk: AsyncDesk, record: Record) -> Record:
     if not record.name.startswith("/"):
         return record
     await desk.nudge()
-    return await desk.load(record.name)
+    try:
+        return await desk.load(record.name)
+    except NotFound:  # the store would not have it, and had nothing by that name
+        refused = {each.name for each in await desk.rejected()}
+        sync = "rejected" if record.name in refused else "conflict"
+        return msgspec.structs.replace(record, sync=sync)
 
 
 def where(record: Record) -> str:

@@ -108,20 +108,21 @@ class StoreVerbs(Rooms):
         await self.store_room.call(lambda names: names.drop_rejected(op_id))
 
     async def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
-        """Let *users* do so much with *name* and what is below it; needs the store at hand.
+        """Let *users* do so much in a folder and below it; needs the store at hand.
 
         Args:
+            name: ``@/models``, or ``@`` for all of one's own.
             level: ``read``, ``call``, ``write`` or ``admin``; ``none`` takes it back.
 
         Returns:
             Who was granted what there, as ``bob: read``.
 
         Raises:
-            Refused: You are not admin of its folder.
+            BadInput: It is one resource: the store heeds grants on folders.
+            Refused: You are not admin of it, or your token is not for that.
             NotFound: The store has no such user.
         """
-        parsed = Name.parse(name)
-        full = await self.store_room.call(lambda names: names.full(parsed))
+        full = await self.store_room.call(lambda names: names.folder_named(name))
         grants = await self.store_room.grant(full, list(users), level)
         return [f"{grant.principal}: {grant.level}" for grant in grants]
 

@@ -160,7 +160,7 @@ class ReplicaNames:
             if seen_named(rows, after) is not None:
                 raise AlreadyExists(f"cannot rename {before}: {after} exists already")
             body = {**(seen.body or {}), "name": after}
-            self._queue(rows, seen, body, note=f"renamed from {before}")
+            self._queue(rows, seen, body)
             return self._record(rows, after, seen_named(rows, after))
 
         return self.replica.write(change)
@@ -216,6 +216,21 @@ class ReplicaNames:
         full = self.full(name)
         if len(Name.parse(full).parts) < 2:
             raise BadInput(f"{full} is a folder's name; a resource in it looks like {full}/train")
+        return full
+
+    def folder_named(self, text: str) -> str:
+        """A folder's full name.
+
+        Raises:
+            BadInput: It is a resource's.
+        """
+        full = self._folder(text)
+        if self.replica.read(lambda rows: seen_named(rows, full)) is not None:
+            above = full.rpartition("/")[0]
+            raise BadInput(
+                f"{full} is one resource, and a store shares folders with all below them: "
+                f"share {above}, or rename it into a folder of its own: {above}/shared/..."
+            )
         return full
 
     def _folder(self, folder: str) -> str:
@@ -276,6 +291,7 @@ class ReplicaNames:
                     ),
                     deleted=stored.body is None,
                     run_id=clean(stored.run_id),
+                    note=clean(stored.note),
                     config=stored.body or {},
                 )
             )
@@ -288,6 +304,7 @@ class ReplicaNames:
                 summary=_told(op.base, op.body, op.note),
                 deleted=op.body is None,
                 run_id=op.run_id,
+                note=op.note,
                 sync="" if op.accepted is not None else "queued",
                 config=op.body or {},
             )
@@ -513,13 +530,18 @@ def _version(body: Body) -> str:
 
 
 def _told(before: Body, after: Body, note: str) -> str:
-    """What changed, in a few words."""
-    if note:
-        return clean(note)
+    """What changed, in a few words, behind why."""
+    what = _changed(before, after)
+    return f"{clean(note)}: {what}" if note else what
+
+
+def _changed(before: Body, after: Body) -> str:
     if after is None:
         return "deleted"
     if before is None:
         return "created"
+    if _name(before) != _name(after):
+        return f"renamed from {clean(_name(before))}"
     fields = [clean(change.pointer.lstrip("/")) for change in changes(before, after)]
     if len(fields) > _MOST_FIELDS:
         fields[_MOST_FIELDS - 1 :] = [f"and {len(fields) - _MOST_FIELDS + 1} more"]

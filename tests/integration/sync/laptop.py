@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from rhdesk.access.levels import Level
 from rhdesk.code.bundle import CodeShelf
 from rhdesk.models import Name, Record, StoreState
+from rhdesk.server.serve import open_database
 from rhdesk.sync.names import ReplicaNames
 from rhdesk.sync.service import RemoteStore
+from tests.integration.server.conftest import Served
 
 
 class Laptop:
@@ -65,3 +68,11 @@ class Laptop:
         assert state.status == "current", state
         assert not state.queued, state
         return state
+
+
+def grant(served: Served, user: str, folder: str, level: Level = Level.WRITE) -> None:
+    """As who keeps the store does it."""
+    database = open_database(served.database)
+    with database.writing() as t:
+        t.grant(t.next_seq(), user, folder, level)
+    database.close()

@@ -12,14 +12,13 @@ import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rhdesk.errors import BadInput, NotFound, Refused
 from rhdesk.models import Name, StoreState, Version
 from tests.integration.server.conftest import Served
-from tests.integration.sync.laptop import Laptop
+from tests.integration.sync.laptop import Laptop, grant
 
 MONDAY = datetime(2026, 10, 5, 8, tzinfo=UTC)
 EDITS = int(os.environ.get("RHDESK_TEST_EDITS", "1000"))
@@ -34,21 +33,13 @@ async def pair(served: Served, tmp_path: Path) -> AsyncIterator[tuple[Laptop, La
     laptops = []
     for user in ("ada", "bob"):
         token = served.user(user)
-        with served.accounts() as accounts:
-            grant(accounts, user, "/team")
+        grant(served, user, "/team")
         laptop = Laptop(tmp_path / user, start=MONDAY)
         await laptop.store.login(served.url, token)
         laptops.append(laptop)
     yield laptops[0], laptops[1]
     for laptop in laptops:
         await laptop.store.aclose()
-
-
-def grant(accounts: Any, user: str, folder: str) -> None:
-    from rhdesk.access.levels import Level
-
-    with accounts._database.writing() as t:
-        t.grant(t.next_seq(), user, folder, Level.WRITE)
 
 
 async def test_a_name_saved_here_is_read_there(pair: tuple[Laptop, Laptop]) -> None:
