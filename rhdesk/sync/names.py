@@ -268,11 +268,9 @@ class ReplicaNames:
 
     def _versions(self, rows: Rows, full: str) -> list[Version]:
         seen = seen_named(rows, full)
-        rids = dict.fromkeys([*([seen.rid] if seen is not None else []), *rows.rids_named(full)])
-        found: list[Version] = []
-        for rid in rids:
-            found += self._versions_of(rows, rid)
-        return found
+        now = [seen.rid] if seen is not None else []
+        before = [rid for rid in rows.rids_named(full) if rid not in now]
+        return [each for rid in (*now, *before) for each in self._versions_of(rows, rid)]
 
     def _versions_of(self, rows: Rows, rid: str) -> list[Version]:
         kept = rows.versions_of(rid)

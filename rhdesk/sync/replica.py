@@ -167,17 +167,21 @@ class SqliteReplica:
             aside.unlink(missing_ok=True)
 
     def _mending(self, work: Callable[[], T]) -> T:
-        for _ in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS - 1):
             try:
                 return work()
             except Damaged as exc:
-                damage = exc
-            which = damage.which or self._pair.which_is_damaged()
-            if which == "mirror":
-                self._pair.replace_mirror()
-            else:
-                self._mend_outbox(str(damage))
-        raise SetupFailed(f"{self.folder} is damaged and cannot be mended: {damage}")
+                self._mend(exc)
+        try:
+            return work()
+        except Damaged as exc:
+            raise SetupFailed(f"{self.folder} is damaged and cannot be mended: {exc}") from exc
+
+    def _mend(self, damage: Damaged) -> None:
+        if (damage.which or self._pair.which_is_damaged()) == "mirror":
+            self._pair.replace_mirror()
+        else:
+            self._mend_outbox(str(damage))
 
     def _mend_outbox(self, why: str) -> None:
         old, torn = self._pair.replace_outbox(_OUTBOX)

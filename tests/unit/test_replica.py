@@ -17,6 +17,8 @@ from rhdesk.sync.replica import SqliteReplica
 from rhdesk.sync.state import Base, Cursor, Listing, Op, Parked, Refused, Transaction
 from rhdesk.wire.store import Accepted, Stored
 
+SECONDS = float(os.environ.get("RHDESK_TEST_SECONDS", "4"))
+"""How long eight processes write; a release is held to 60."""
 AT = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
 
@@ -311,16 +313,15 @@ def _write_for(folder: Path, name: str, seconds: float, out: object) -> None:
 
 
 def test_eight_processes_write_at_once_and_none_is_turned_away(tmp_path: Path) -> None:
-    seconds = float(os.environ.get("RHDESK_TEST_SECONDS", "4"))
     context = multiprocessing.get_context("spawn")
     out = context.Queue()
     writers = [
-        context.Process(target=_write_for, args=(tmp_path / "store", f"w{n}", seconds, out))
+        context.Process(target=_write_for, args=(tmp_path / "store", f"w{n}", SECONDS, out))
         for n in range(8)
     ]
     for writer in writers:
         writer.start()
-    told = [out.get(timeout=seconds + 60) for _ in writers]
+    told = [out.get(timeout=SECONDS + 60) for _ in writers]
     for writer in writers:
         writer.join(30)
     print(told)
