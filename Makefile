@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo desk test check bench screenshots clean
+.PHONY: demo desk test check bench soak screenshots clean
 
 demo: $(READY)
 	$(BIN)/python -m rhdesk.demo
@@ -30,6 +30,10 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.screen
+
+# Half a million schedules of the sync protocol, on every processor.
+soak: $(READY)
+	$(BIN)/python -m tests.simulation.soak --seeds 500000
 
 screenshots: $(READY)
 	$(BIN)/python screenshots/draw.py

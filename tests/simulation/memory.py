@@ -225,6 +225,9 @@ class MemoryReplica:
         self._crashpoint = crashpoint
         self._committed = committed
 
+    def opened(self) -> None:
+        """What a machine does when it starts; there is nothing to mend."""
+
     def apply(self, changes: Transaction) -> None:
         self._crashpoint()
         for rid in changes.dropped_bases:

@@ -188,7 +188,12 @@ class Oracle:
         self.purged.update(rids)
 
     def restored(
-        self, seq: int, epoch: str, grants: Mapping[str, Mapping[str, int]], desks: Sequence[Books]
+        self,
+        seq: int,
+        epoch: str,
+        rids: Collection[str],
+        grants: Mapping[str, Mapping[str, int]],
+        desks: Sequence[Books],
     ) -> None:
         """The store went back to what it was at *seq*."""
         lost: dict[str, Version] = {v.rid: v for v in self.lineage if v.seq > seq}
@@ -200,7 +205,7 @@ class Oracle:
         self.lineage = [v for v in self.lineage if v.seq <= seq]
         self.newest = {v.rid: v for v in self.lineage}
         self.op_ids = {v.op_id for v in self.lineage}
-        self.purged = {rid for rid in self.purged if rid in self.newest}
+        self.purged = {rid for rid in self.newest if rid not in rids}
         self.grants = defaultdict(dict, {who: dict(what) for who, what in grants.items()})
         self.grant_log = [row for row in self.grant_log if row[0] <= seq]
         self.epoch = epoch
@@ -222,6 +227,7 @@ class Oracle:
                 and version.body is not None
                 and follows
                 and books.seq >= version.seq
+                and all(at <= books.seq for at, who, _ in self.grant_log if who == books.desk)
                 and self.may_read(books.desk, version.name)
             ):
                 raise Violation(f"I6 its author follows the store and has it no more: {version}")
@@ -282,8 +288,13 @@ class Oracle:
         self, desk: str, epoch: str, rids: Collection[str], op_ids: Collection[str]
     ) -> None:
         """Told to by what the store said in *epoch*; late, a store that is no more says so too."""
-        for version, holders, _ in self._owed.values() if epoch != self.epoch else ():
-            if version.rid in rids or version.op_id in op_ids:
+        for version, holders, _ in self._owed.values():
+            if version.rid not in rids and version.op_id not in op_ids:
+                continue
+            there = self.newest.get(version.rid)
+            # Who deleted what is there again, and may not see it, has nothing to decide.
+            is_blind = there is None or not self.may_read(desk, there.name)
+            if epoch != self.epoch or (version.body is None and is_blind):
                 holders.discard(desk)
 
     def replica_purged(self, desk: str, names: Iterable[str], readable: Sequence[str]) -> None:

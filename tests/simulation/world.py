@@ -82,6 +82,7 @@ class Desk:
 
     def boot(self) -> None:
         self.hearing = None
+        self.replica.opened()
         self.engine = self.world.parts.engine.Engine(self.replica, lambda: NOW, self.world.new_id)
 
     # ---- what a person does
@@ -370,6 +371,7 @@ class World:
         self.oracle.restored(
             backup.seq,
             epoch := f"e{self.new_id()}",
+            backup.resources.keys(),
             backup.grants,
             [desk.books() for desk in self.desks.values()],
         )
