@@ -25,6 +25,8 @@ Sleep = Callable[[float], Awaitable[object]]
 
 FOLLOW_S: Final = 2.0
 """Between two looks for runs that nobody follows yet."""
+SYNC_S: Final = 10.0
+"""Between two looks at how it goes; writes and news travel as they happen."""
 HEALTH_S: Final = 30.0
 RETAIN_S: Final = 3600.0
 _MOST_RUNS: Final = 1000
@@ -62,7 +64,9 @@ class Keeper:
     async def keep(self) -> None:
         """Run every loop until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._stay_in_step())
             for name, period_s, work in (
+                ("sync", SYNC_S, self._look_at_the_store),
                 ("runs", FOLLOW_S, lambda: self._follow(group)),
                 ("health", HEALTH_S, self._look_at_clusters),
                 ("retention", RETAIN_S, self._retain),
@@ -99,6 +103,24 @@ class Keeper:
         self._loops[name] = msgspec.structs.replace(
             before, ran_at=self._now(), told=told or before.told, error=error
         )
+
+    async def _stay_in_step(self) -> None:
+        while True:
+            try:
+                await self._desk.stay_in_step()
+            except Exception:  # the edge of a loop, as above
+                log.exception("staying in step with the store failed")
+                await self._sleep(_FAILED_S)
+
+    async def _look_at_the_store(self) -> str:
+        state = await self._desk.store_state()
+        waiting = {
+            "waiting": state.queued,
+            "conflicts": state.conflicts,
+            "refused": state.rejected,
+        }
+        told = [f"{count} {what}" for what, count in waiting.items() if count]
+        return ", ".join([state.status if state.url else "not logged in", *told])
 
     async def _follow(self, group: asyncio.TaskGroup) -> str:
         running = await self._unfinished()

@@ -9,7 +9,7 @@ import pytest
 from rhdesk.blocking import Desk
 from rhdesk.desk import AsyncDesk
 
-ASYNC_ONLY = {"aclose"}
+ASYNC_ONLY = {"aclose", "stay_in_step"}
 BLOCKING_ONLY = {"close", "iterate"}
 
 
