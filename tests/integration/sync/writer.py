@@ -1,6 +1,6 @@
 """A laptop in a process of its own, to be killed: it saves, and says so once that is done.
 
-python -m tests.integration.sync.writer HOME FIRST_NUMBER [too-early]
+python -m tests.integration.sync.writer HOME FIRST_NUMBER [too-early] [only-saves]
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from tests.integration.sync.laptop import Laptop
 NAMES = 12
 
 
-async def main(home: Path, number: int, *, too_early: bool) -> None:
+async def main(home: Path, number: int, *, too_early: bool, only_saves: bool) -> None:
     laptop = Laptop(home)
     async with asyncio.TaskGroup() as group:
-        group.create_task(laptop.store.keep())
+        if not only_saves:
+            group.create_task(laptop.store.keep())
         while True:
             if too_early:
                 os.write(1, f"{number}\n".encode())
@@ -29,4 +30,12 @@ async def main(home: Path, number: int, *, too_early: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), too_early="too-early" in sys.argv))
+    words = set(sys.argv[3:])
+    asyncio.run(
+        main(
+            Path(sys.argv[1]),
+            int(sys.argv[2]),
+            too_early="too-early" in words,
+            only_saves="only-saves" in words,
+        )
+    )
