@@ -7,6 +7,7 @@ touches a network: a save is done when it is on the disk, and sent when somebody
 from __future__ import annotations
 
 import difflib
+import gc
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -142,7 +143,14 @@ class ReplicaNames:
                 if resource_type in {"", _type(seen.body)}
             ]
 
-        return self.replica.read(ask)
+        # Many objects that all stay: the collector would look through them time and again.
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            return self.replica.read(ask)
+        finally:
+            if was_on:
+                gc.enable()
 
     def rename(self, old: Name, new: Name) -> Record:
         """Give a resource another name in the store; its versions go with it.

@@ -19,6 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
+
 from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused, RhdeskError
 from rhdesk.models import Name, StoreState
 from rhdesk.sync.account import Account, Accounts, Token, read_url
@@ -71,8 +73,7 @@ class RemoteStore:
         self._timeout_s = timeout_s
         self.now = now
         self._owner = ThreadPoolExecutor(1, "rhdesk-store")
-        self._names: ReplicaNames | None = None
-        self._names_of: Account | None = None
+        self._names: dict[Account, ReplicaNames] = {}
         self._sent_blobs: set[str] = set()
 
     async def aclose(self) -> None:
@@ -113,12 +114,22 @@ class RemoteStore:
             )
         account = Account(url=address, user=about.user, folder=folder or about.folder)
 
-        def keep() -> None:
+        def keep() -> str:
+            before = self._current_or_none()
+            left = 0
+            if before is not None and before.key != account.key:
+                left = self._opened(before).replica.read(lambda rows: rows.counts()[0])
             self._accounts.keep(account, secret)
             self._contact(account).heard(status="syncing")
+            if not left or before is None:
+                return ""
+            return (
+                f"{left} writes of {before.user} for {before.url} are kept here, and sent when "
+                f"{before.user} logs in there again"
+            )
 
-        await self.own(keep)
-        return await self.state()
+        waiting = await self.own(keep)
+        return msgspec.structs.replace(await self.state(), error=waiting)
 
     async def logout(self, *, discard: bool = False) -> StoreState:
         """Log out. Conflicts and refused writes are kept for the next login as the same person;
@@ -138,9 +149,9 @@ class RemoteStore:
                     "rhdesk sync, or drop them with rhdesk logout --discard"
                 )
             names.replica.write(lambda rows: rows.drop_ops())
-            names.replica.forget_mirror()
-            self._close()
+            # In this order: whoever keeps in step looks first whether somebody is logged in.
             self._accounts.forget(account)
+            names.replica.forget_mirror()
 
         await self.own(leave)
         return await self.state()
@@ -220,6 +231,8 @@ class RemoteStore:
                 async with self._line(account.url, self._accounts.token_of(account)) as remote:
                     await line.run(remote)
             contact.heard(status="current")
+        except _LoggedOut:
+            return
         except TimeoutError:
             if line.has_heard:
                 contact.heard(status="syncing")
@@ -236,6 +249,8 @@ class RemoteStore:
             await self.check()
             async with self._line(account.url, self._accounts.token_of(account)) as remote:
                 await line.run(remote, forever=True)
+        except _LoggedOut:
+            return 0.0
         except RhdeskError as exc:
             return _tell(contact, exc)
         return 0.0
@@ -247,7 +262,7 @@ class RemoteStore:
     async def _exchange(self, account: Account) -> _Exchange:
         folder = self._accounts.folder_of(account)
         replica = await self.own(lambda: self._opened(account).replica)
-        return _Exchange(self, replica, self._contact(account), folder / "outbox.db")
+        return _Exchange(self, account, replica, self._contact(account), folder / "outbox.db")
 
     async def _watch(self, timeout_s: float) -> None:
         """Another process is at it: wait until nothing is queued."""
@@ -337,19 +352,21 @@ class RemoteStore:
 
     def _opened(self, account: Account) -> ReplicaNames:
         """In the owner's thread."""
-        if self._names is None or self._names_of != account:
-            self._close()
+        if account not in self._names:
             replica = SqliteReplica(self._accounts.folder_of(account), user=account.user)
-            self._names = ReplicaNames(
+            self._names[account] = ReplicaNames(
                 replica, folder=account.folder, user=account.user, now=self.now
             )
-            self._names_of = account
-        return self._names
+        return self._names[account]
 
     def _close(self) -> None:
-        if self._names is not None:
-            self._names.replica.close()
-            self._names = None
+        while self._names:
+            self._names.popitem()[1].replica.close()
+
+    def is_logged_in(self, account: Account) -> bool:
+        """Whether *account* still is."""
+        now = self._current_or_none()
+        return now is not None and now.key == account.key
 
     def _current_or_none(self) -> Account | None:
         try:
@@ -369,15 +386,25 @@ class RemoteStore:
             yield remote
 
 
+class _LoggedOut(Exception):
+    """Somebody logged out, or in elsewhere; what is still on its way is nobody's."""
+
+
 class _Exchange:
     """Requests out, answers in, for as long as one line holds."""
 
     def __init__(
-        self, store: RemoteStore, replica: SqliteReplica, contact: ContactFile, outbox: Path
+        self,
+        store: RemoteStore,
+        account: Account,
+        replica: SqliteReplica,
+        contact: ContactFile,
+        outbox: Path,
     ) -> None:
         self.has_heard = False
         """The store has answered something."""
         self._store = store
+        self._account = account
         self._replica = replica
         self._engine = Engine(replica.rows, store.now, new_id)
         self._contact = contact
@@ -396,28 +423,45 @@ class _Exchange:
         Raises:
             ConnectionFailed, Refused: A request failed; the first that did.
         """
-        failure: RhdeskError | None = None
+        failure: RhdeskError | _LoggedOut | None = None
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._look())] if forever else []
-            while failure is None:
-                for request in await self._store.own(self._wants):
-                    self._on_their_way += isinstance(request, Push)
-                    asked = self._send(remote, request, wait_s=_WAIT_S if forever else 0.0)
-                    tasks = [each for each in tasks if not each.done()]
-                    tasks.append(group.create_task(asked))
-                batch = [await self._inbox.get()]
-                while not self._inbox.empty():
-                    batch.append(self._inbox.get_nowait())
-                answers = [each for each in batch if each is not None]
-                failure = next((r for _, r in answers if isinstance(r, RhdeskError)), None)
-                queued = await self._store.own(partial(self._take, answers))
-                if failure is None and not forever and self._is_done(answers, queued):
-                    break
-                self._tell(queued, answers)
+            tasks: list[asyncio.Task[None]] = []
+            try:
+                await self._talk(remote, group, tasks, forever=forever)
+            except (RhdeskError, _LoggedOut) as exc:
+                failure = exc  # as it is, not in a group of one
             for task in tasks:
                 task.cancel()
         if failure is not None:
             raise failure
+
+    async def _talk(
+        self,
+        remote: Remote,
+        group: asyncio.TaskGroup,
+        tasks: list[asyncio.Task[None]],
+        *,
+        forever: bool,
+    ) -> None:
+        if forever:
+            tasks.append(group.create_task(self._look()))
+        while True:
+            for request in await self._store.own(self._wants):
+                self._on_their_way += isinstance(request, Push)
+                asked = self._send(remote, request, wait_s=_WAIT_S if forever else 0.0)
+                tasks[:] = [each for each in tasks if not each.done()]
+                tasks.append(group.create_task(asked))
+            batch = [await self._inbox.get()]
+            while not self._inbox.empty():
+                batch.append(self._inbox.get_nowait())
+            answers = [each for each in batch if each is not None]
+            queued = await self._store.own(partial(self._take, answers))
+            for _, reply in answers:
+                if isinstance(reply, RhdeskError):
+                    raise reply
+            if not forever and self._is_done(answers, queued):
+                return
+            self._tell(queued, answers)
 
     def _wants(self) -> list[Request]:
         return self._replica.read(lambda _: self._engine.wants(_AT_ONCE))
@@ -426,6 +470,8 @@ class _Exchange:
         """Commit what the answers change, all together; returns how many writes are left here."""
 
         def take(rows: Rows) -> int:
+            if not self._store.is_logged_in(self._account):
+                raise _LoggedOut
             for request, reply in answers:
                 if isinstance(reply, RhdeskError):
                     self._engine.timed_out(request)
@@ -481,12 +527,12 @@ class _Exchange:
         return await remote.put(push.rid, push.op_id, push.based, push.put)
 
     async def _look(self) -> None:
-        """Notice what was saved meanwhile, by whichever process."""
+        """Notice what was saved meanwhile, by whichever process, and that somebody logged out."""
         seen = 0
         while True:
             with suppress(OSError):
                 stamp = self._outbox.stat().st_mtime_ns
-                if stamp != seen:
+                if stamp != seen or not self._store.is_logged_in(self._account):
                     seen = stamp
                     self._inbox.put_nowait(None)
             await asyncio.sleep(_LOOK_S)

@@ -260,3 +260,51 @@ async def test_two_that_keep_in_step_see_each_other_and_outlive_the_store(
             each.cancel()
     for laptop in laptops:
         await laptop.store.aclose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_whoever_logs_out_leaves_nothing_of_the_store_behind(
+    served: Served, tmp_path: Path
+) -> None:
+    laptop = Laptop(tmp_path / "ada")
+    await laptop.store.login(served.url, served.user("ada"))
+    await laptop.save("@/secret-plan", n=1)
+    await laptop.settle()
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(laptop.store.keep())
+        await asyncio.sleep(0.5)
+        await laptop.store.logout()
+        await asyncio.sleep(1.0)
+        assert (await laptop.store.state()).status == "none"
+        held = b"".join(f.read_bytes() for f in laptop.home.rglob("*") if f.is_file())
+        assert b"secret-plan" not in held
+        assert not list(laptop.home.rglob("token"))
+        # In again, as somebody else: another folder, and `keep` goes on with it.
+        await laptop.store.login(served.url, served.user("bob"))
+        await laptop.save("@/other", n=1)
+        for _ in range(200):
+            if not (await laptop.store.state()).queued:
+                break
+            await asyncio.sleep(0.05)
+        assert [(r.name, r.sync) for r in await laptop.names()] == [("/bob/other", "current")]
+        keeping.cancel()
+    await laptop.store.aclose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_waits_for_one_store_is_not_sent_to_another(
+    served: Served, tmp_path: Path
+) -> None:
+    laptop = Laptop(tmp_path / "laptop")
+    ada, bob = served.user("ada"), served.user("bob")
+    await laptop.store.login(served.url, ada)
+    await laptop.save("@/x", n=1)
+    state = await laptop.store.login(served.url, bob)
+    assert "1 writes of ada" in state.error
+    await laptop.settle()
+    assert await laptop.names() == []
+    await laptop.store.login(served.url, ada)
+    assert (await laptop.store.state()).queued == 1
+    await laptop.settle()
+    assert [r.name for r in await laptop.names()] == ["/ada/x"]
+    await laptop.store.aclose()
