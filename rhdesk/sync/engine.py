@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import takewhile
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -78,6 +78,8 @@ class Engine:
         self._conflicts = Conflicts(now, new_id)
         self._sent: dict[str, int] = {}
         """Op ids on their way, each with its `gen`."""
+        self._held: dict[str, str] = {}
+        """Op ids that wait for another op, which gives their name up."""
         self._asked: AskChanges | AskListing | None = None
 
     # ---- what a person does
@@ -90,7 +92,7 @@ class Engine:
         base = self._replica.base(rid)
         return base.body if base is not None else None
 
-    def create(self, body: Body, *, run_id: str = "", note: str = "") -> Transaction:
+    def create(self, body: dict[str, Any], *, run_id: str = "", note: str = "") -> Transaction:
         """Queue a new resource, under a rid of its own; whoever else has its name shows later."""
         rid = self._new_id()
         return self._queue(rid, "", 0, None, body, restore=False, run_id=run_id, note=note)
@@ -206,12 +208,29 @@ class Engine:
         for op in self._replica.waiting():
             if free <= 0:
                 return
-            if self._sent.get(op.op_id) == op.gen or op.base_rev is None:
+            if self._sent.get(op.op_id) == op.gen or op.base_rev is None or self._before(op):
                 continue
             free -= op.op_id not in self._sent
             self._sent[op.op_id] = op.gen
             based = Based(op.epoch or epoch, op.base_rev)
             yield Push(op_id=op.op_id, gen=op.gen, rid=op.rid, based=based, put=op.put)
+
+    def _before(self, op: Op) -> Op | None:
+        """The op of another resource that has to be accepted first: it has, or gives up, the name
+        that *op* takes. Otherwise a person who deletes a name and uses it again, offline, would be
+        at odds with themselves."""
+        first = self._replica.op(self._held.get(op.op_id, ""))
+        if first is not None and first.accepted is None:
+            return first
+        self._held.pop(op.op_id, None)
+        if not op.takes_name:
+            return None
+        for other in self._replica.ops_named(op.name):
+            if other.op_id == op.op_id:
+                return None
+            if other.rid != op.rid and other.accepted is None:
+                return other
+        return None
 
     def _arrived(self, push: Push) -> None:
         if self._sent.get(push.op_id) == push.gen:
@@ -248,7 +267,7 @@ class Engine:
             case Accepted() | Stale() | Taken() | WrongEpoch() if answer.epoch != cursor.epoch:
                 return self._list_anew(cursor)
             case Accepted():
-                followers = follow(self._followers(op), answer)
+                followers = follow(self._followers(op)[:1], answer)
                 done = replace(op, accepted=answer, epoch=answer.epoch)
                 return self._requeue([op], Rebased((done, *followers)))
             case Stale():
@@ -290,6 +309,8 @@ class Engine:
     def _taken(self, op: Op, other: Stored, cursor: Cursor) -> Transaction:
         """Two people made a resource of this name: ours becomes a change of theirs. A name that a
         resource is given later is not merged; what is under it already is another thing."""
+        if self._is_given_up(op, other, cursor.epoch):
+            return NOTHING
         ops = [op, *self._followers(op)]
         if not op.is_creation:
             return self._requeue(ops, Rebased((), Leaving(ops, "name-taken", other.body)), other)
@@ -297,6 +318,31 @@ class Engine:
         rebased = rebase(ours, followers, cursor.epoch, other)
         # What is dropped and put goes to the end of the queue, behind what waits for theirs.
         return self._requeue(ops, rebased, other, at_the_end=True)
+
+    def _is_given_up(self, op: Op, other: Stored, epoch: str) -> bool:
+        """Whether *other* loses the name by an op of this very queue; *op* waits for that."""
+        base = self._replica.base(other.rid)
+        if base is not None and base.epoch == epoch and base.stored.rev > other.rev:
+            return True  # the answer is older than what is known here; ask again
+        for mover in self._replica.ops_of(other.rid):
+            if mover.body is None or mover.name != other.name:
+                if mover.accepted is None and self._would_wait_for_itself(op, mover):
+                    return False
+                self._held[op.op_id] = mover.op_id
+                return True
+        return False
+
+    def _would_wait_for_itself(self, op: Op, mover: Op) -> bool:
+        """Whether *mover* waits, by way of others, for the resource of *op*."""
+        seen = {op.rid}
+        waits_for: Op | None = mover
+        while waits_for is not None:
+            if waits_for.rid in seen:
+                return True
+            seen.add(waits_for.rid)
+            queue = (each for each in self._replica.ops_of(waits_for.rid) if not each.accepted)
+            waits_for = self._before(next(queue))
+        return False
 
     def _requeue(
         self,

@@ -121,9 +121,6 @@ class Relisting:
 
     def _accepted(self, ops: Sequence[Op], base: Base | None) -> tuple[list[Op], list[Op]]:
         """Those done with, and those whose version the store lost."""
-        body = base.body if base is not None else None
-        if ops and same(ops[-1].body, body):
-            return [*ops], []
         done: list[Op] = []
         lost: list[Op] = []
         for op in ops:
@@ -132,6 +129,8 @@ class Relisting:
                 lost.append(op)
             elif at.epoch != self._listing.epoch or at.seq <= self._listing.seq:
                 done.append(op)
+        if lost and same(lost[-1].body, base.body if base is not None else None):
+            return [*done, *lost], []
         return done, lost
 
     def _onto(self, op: Op, base: Base | None) -> Op | None:

@@ -74,6 +74,11 @@ class Op(msgspec.Struct, frozen=True, kw_only=True):
         return str((fields or {}).get("name", ""))
 
     @property
+    def takes_name(self) -> bool:
+        """Whether it gives its resource a name that it did not have."""
+        return self.body is not None and (self.base or {}).get("name") != self.name
+
+    @property
     def put(self) -> Put:
         """How it is sent."""
         return Put(
@@ -191,6 +196,10 @@ class Replica(Protocol):
     def op(self, op_id: str) -> Op | None: ...
     def ops_of(self, rid: str) -> Sequence[Op]:
         """The ops of one resource, in the order of the queue."""
+        ...
+
+    def ops_named(self, name: str) -> Sequence[Op]:
+        """The ops whose `Op.name` it is, in the order of the queue."""
         ...
 
     def waiting(self) -> Iterable[Op]:

@@ -267,6 +267,9 @@ class MemoryReplica:
     def ops_of(self, rid: str) -> list[Op]:
         return [op for op in self.ops.values() if op.rid == rid]
 
+    def ops_named(self, name: str) -> list[Op]:
+        return [op for op in self.ops.values() if op.name == name]
+
     def waiting(self) -> Iterable[Op]:
         first: dict[str, Op] = {}
         for op in self.ops.values():

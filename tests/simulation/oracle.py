@@ -6,7 +6,6 @@ and raises `Violation` at the first entry that does not fit. Fields are compared
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -88,7 +87,7 @@ def leaves(body: Body) -> Leaves:
         if isinstance(value, dict):
             todo += [(f"{path}/{name}", inner) for name, inner in value.items()]
         else:
-            found[path] = json.dumps(value)
+            found[path] = repr(value)
     return found
 
 

@@ -61,7 +61,7 @@ def _play(share: Share) -> tuple[Counter[str], list[str]]:
         try:
             total += World(seed, share.size).run()
         except Violation as exc:
-            desks, steps = share.size
+            desks, steps, _ = share.size
             return total, [f"seed {seed}, {desks} desks, {steps} steps: {exc}"]
     return total, []
 

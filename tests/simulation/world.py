@@ -57,6 +57,8 @@ class Parts(NamedTuple):
 class Size(NamedTuple):
     desks: int = 3
     steps: int = 120
+    is_ruled: bool = True
+    """Somebody grants and revokes, cuts the feed, and restores backups."""
 
 
 REAL: Final = Parts()
@@ -345,7 +347,7 @@ class World:
             elif luck < 0.955:
                 self.count["crashes"] += 1
                 desk.boot()
-            else:
+            elif self.size.is_ruled:
                 self.operate(luck)
         except Crash:
             desk.boot()
@@ -401,9 +403,13 @@ class World:
             desk.save(rid, None)
         elif luck < 0.31 and len(live) < len(seen):
             gone = self.random.choice([rid for rid, body in seen.items() if body is None])
-            desk.save(gone, self.body(desk), restore=True)
+            body = self.body(desk)
+            if _is_free(body, gone, seen):
+                desk.save(gone, body, restore=True)
         else:
-            desk.save(rid, self.changed(desk, seen[rid] or {}))
+            changed = self.changed(desk, seen[rid] or {})
+            if _is_free(changed, rid, seen):
+                desk.save(rid, changed)
 
     def _create(self, desk: Desk, seen: dict[str, Body]) -> None:
         body = self.body(desk)
@@ -462,6 +468,12 @@ class World:
                     inner["deep"] = deep
                 changed["env"] = inner
         return changed
+
+
+def _is_free(body: Body, rid: str, seen: dict[str, Body]) -> bool:
+    """Whether, as far as its person sees, no other resource has the name of *body*."""
+    name = (body or {})["name"]
+    return all(other == rid or (b or {}).get("name") != name for other, b in seen.items())
 
 
 def _row(row: RecordRow | HiddenRow | AccessRow) -> Row:
