@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
+
 import click
 import msgspec
 
@@ -19,14 +22,27 @@ def config(as_json: bool) -> None:
         field: str(value) if not isinstance(value, int | float) else value
         for field, value in msgspec.structs.asdict(Settings.load()).items()
     }
-    data = {"file": str(config_file()), "settings": settings}
-    rows = [(field, value, f"RHDESK_{field.upper()}") for field, value in settings.items()]
+    sources = {field: _source(field) for field in settings}
+    data = {"file": str(config_file()), "settings": settings, "sources": sources}
+    rows = [
+        (field, value, sources[field], f"RHDESK_{field.upper()}")
+        for field, value in settings.items()
+    ]
 
     def show() -> None:
-        output.print_table(("SETTING", "VALUE", "VARIABLE"), rows)
+        output.print_table(("SETTING", "VALUE", "FROM", "VARIABLE"), rows)
         output.note(f"set them in {config_file()}")
 
     answer(data, as_json, show)
+
+
+def _source(field: str) -> str:
+    """Where a setting that was read without complaint comes from."""
+    if f"RHDESK_{field.upper()}" in os.environ:
+        return "environment"
+    file = config_file()
+    is_there = file.is_file() and field in tomllib.loads(file.read_text("utf-8"))
+    return "file" if is_there else "default"
 
 
 @click.command("exit-codes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
 from contextlib import aclosing
@@ -26,13 +27,19 @@ from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import EnvSpec, Run
 
 
+def _positive(_ctx: click.Context, param: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise click.BadParameter(f"{seconds} is no time to wait; it looks like 2.5", param=param)
+    return seconds
+
+
 @click.command()
 @click.argument("target", metavar="TARGET[.METHOD]", callback=as_name)
 @click.argument("arguments", metavar="[VALUE]... [KEY=VALUE]...", nargs=-1)
 @click.option("--env", default="", help="Name, requirements.txt, or packages: numpy,pandas==2.2.")
 @on_cluster
 @click.option("--method", default="", help="Of a module.")
-@click.option("--timeout", type=float, help="Cancel after so many seconds.")
+@click.option("--timeout", type=float, callback=_positive, help="Cancel after so many seconds.")
 @click.option("--no-follow", is_flag=True, help="Print the run's id and leave it running.")
 @click.option(
     "--save",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rhdesk.cli.verbs import VERBS
-from rhdesk.errors import RhdeskError, SetupFailed, StoreUnwritable
+from rhdesk.errors import BadInput, RhdeskError, SetupFailed, StoreUnwritable
+from rhdesk.foreign import clean, clean_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,8 @@ class _Lazy(click.Group):
 @click.command(
     cls=_Lazy,
     invoke_without_command=True,
-    epilog="Without a command, opens the terminal desk. Every command takes --json.",
+    epilog="Without a command, opens the terminal desk. Every command takes --json. "
+    "What a command ends with: rhdesk exit-codes.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="rhdesk", message="%(version)s")
@@ -82,8 +84,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     typed = list(sys.argv[1:] if args is None else args)
     _accept_every_character()
-    # The text of a RhdeskError may quote what others wrote; it was cleaned where it came in.
     try:
+        _refuse_bytes(typed)
         code = cli.main(typed, prog_name="rhdesk", standalone_mode=False) or 0
         sys.stdout.flush()
     except click.exceptions.Exit as exc:
@@ -136,6 +138,19 @@ def _accept_every_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _refuse_bytes(typed: Sequence[str]) -> None:
+    """Neither the record nor JSON can hold what is not text; here it can still be pointed at.
+
+    Raises:
+        BadInput: A word is not UTF-8.
+    """
+    for word in typed:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"{word!a} is not text in UTF-8") from None
+
+
 def _asks_for_json(typed: Sequence[str]) -> bool:
     """Whether the answer is to be JSON; what follows ``--`` is somebody else's."""
     end = typed.index("--") if "--" in typed else len(typed)
@@ -144,14 +159,15 @@ def _asks_for_json(typed: Sequence[str]) -> bool:
 
 def _usage(error: click.ClickException, typed: Sequence[str]) -> int:
     hint = ""
+    said = clean(error.format_message())  # it quotes what was typed
     if isinstance(error, click.NoSuchOption) and typed[0] in {"call", "run"}:
         hint = "What is not meant for rhdesk goes behind a bare `--`."
     if _asks_for_json(typed):
         from rhdesk.cli.output import print_fault
 
-        print_fault("usage", f"{error.format_message()} {hint}".rstrip(), _USAGE, {})
+        print_fault("usage", f"{said} {hint}".rstrip(), _USAGE, {})
     else:
-        error.show()
+        click.UsageError(said, getattr(error, "ctx", None)).show()
         if hint:
             click.echo(hint, err=True)
     return _USAGE
@@ -180,8 +196,9 @@ def _crashed(error: Exception, typed: Sequence[str]) -> int:
     text = "".join(traceback.format_exception(error))
     file = _write_crash(f"rhdesk {' '.join(typed)}\n{text}")
     message = f"this is a fault of rhdesk: {type(error).__name__}: {error} (details: {file})"
+    message = clean(message)
     if os.environ.get("RHDESK_DEBUG"):
-        sys.stderr.write(text)
+        sys.stderr.write(clean_block(text) + "\n")
     if _asks_for_json(typed):
         print_fault("crash", message, _CRASHED, {"details": file})
     else:
@@ -201,7 +218,13 @@ def _write_crash(text: str) -> str:
     except (OSError, RhdeskError):
         folder = None
     with tempfile.NamedTemporaryFile(
-        "w", dir=folder, prefix="crash-", suffix=".txt", encoding="utf-8", delete=False
+        "w",
+        dir=folder,
+        prefix="crash-",
+        suffix=".txt",
+        encoding="utf-8",
+        errors="backslashreplace",
+        delete=False,
     ) as file:
         file.write(text)
     return file.name

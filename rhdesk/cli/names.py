@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from rhdesk.cli import output
+from rhdesk.cli.history import live_notes
 from rhdesk.cli.running import answer, as_json, as_name, at_desk, with_method
 from rhdesk.cli.store import sent, where
 from rhdesk.desk import AsyncDesk
@@ -19,16 +21,25 @@ from rhdesk.models import Name, Record
 @as_json
 def ls(folder: str, resource_type: str, as_json: bool) -> None:
     """Names in FOLDER, `~` by default."""
-    found = at_desk(lambda desk: desk.resources(folder, resource_type=resource_type))
+
+    async def work(desk: AsyncDesk) -> tuple[list[Record], list[str]]:
+        found = await desk.resources(folder, resource_type=resource_type)
+        others = [] if found or not resource_type else await desk.resources(folder)
+        return found, sorted({record.resource_type for record in others})
+
+    found, other_types = at_desk(work)
+    now = datetime.now(UTC)
     if as_json:
         output.print_data(found)
+    elif other_types:
+        output.note(f"nothing here is a {resource_type}; there is {', '.join(other_types)}")
     elif not found:
         output.note("nothing is saved here yet; save a function: rhdesk save app.py:train ~/train")
     elif folder[:1] in {"@", "/"}:
         head = ("NAME", "TYPE", "VERSION", "SAVED", "SYNC")
-        output.print_table(head, [(*_cells(record), record.sync) for record in found])
+        output.print_table(head, [(*_cells(record, now), record.sync) for record in found])
     else:
-        output.print_table(("NAME", "TYPE", "VERSION", "SAVED"), map(_cells, found))
+        output.print_table(("NAME", "TYPE", "VERSION", "SAVED"), [_cells(r, now) for r in found])
 
 
 @click.command()
@@ -73,8 +84,8 @@ def save(target: str, name: str, env: str, no_overwrite: bool, as_json: bool) ->
         return await sent(desk, saved)
 
     record = at_desk(work)
-    told = f"{record.name} is saved as {record.version[:10]}{where(record)}"
-    answer(record, as_json, lambda: output.note(told))
+    told = [f"{record.name} is saved as {record.version[:10]}{where(record)}"]
+    answer(record, as_json, lambda: output.note("\n".join([*told, *live_notes(record)])))
 
 
 @click.command()
@@ -107,12 +118,12 @@ def delete(name: str, as_json: bool) -> None:
     answer({"deleted": name}, as_json, lambda: output.note(f"{name} is deleted"))
 
 
-def _cells(record: Record) -> tuple[str, str, str, str]:
+def _cells(record: Record, now: datetime) -> tuple[str, str, str, str]:
     return (
         record.name,
         record.resource_type,
         record.version[:10],
-        output.ago(record.saved_at),
+        output.ago(record.saved_at, now),
     )
 
 

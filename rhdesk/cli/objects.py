@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def get(key: str, on: str, as_json: bool) -> None:
 def keys(on: str, as_json: bool) -> None:
     """Every key, sorted."""
     found = at_desk(lambda desk: desk.keys(on=on))
-    answer(found, as_json, lambda: click.echo("\n".join(found)) if found else None)
+    answer(found, as_json, lambda: output.print_text("\n".join(found)))
 
 
 @click.command("rename-key")
@@ -71,6 +72,8 @@ def rmkey(keys: tuple[str, ...], on: str, as_json: bool) -> None:
 def clear(on: str, yes: bool, as_json: bool) -> None:
     """Delete every key."""
     if not yes and not as_json:
+        if not sys.stdin.isatty():
+            raise BadInput("nobody is there to be asked; say --yes to delete every key")
         click.confirm(f"delete every value kept on {on}?", abort=True, err=True)
     at_desk(lambda desk: desk.clear(on=on))
     answer({"cleared": on}, as_json, lambda: output.note(f"nothing is kept on {on} any more"))

@@ -32,8 +32,9 @@ def print_data(data: Any) -> None:
 
 
 def print_event(kind: str, data: Any) -> None:
-    """One line of a stream; the last is of kind ``end``."""
+    """One line of a stream, at once; the last is of kind ``end``, also when it is a fault."""
     _write(msgspec.json.encode({"kind": kind, "data": data}).decode())
+    sys.stdout.flush()
 
 
 def print_end(data: Any) -> None:
@@ -57,7 +58,7 @@ def print_error(error: RhdeskError, *, as_json: bool) -> None:
 
 def print_fault(code: str, message: str, exit_code: int, facts: dict[str, Any]) -> None:
     error = {"code": code, "message": message, "exit_code": exit_code, **facts}
-    _write(msgspec.json.encode({"ok": False, "error": error}).decode())
+    _write(msgspec.json.encode({"kind": "end", "ok": False, "error": error}).decode())
 
 
 def print_line(line: LogLine) -> None:
@@ -119,8 +120,8 @@ def print_step(step: Step) -> None:
 
 
 def note(text: str) -> None:
-    """Something beside the result."""
-    sys.stderr.write(text + "\n")
+    """Something beside the result; it may quote what was typed."""
+    sys.stderr.write(clean_block(text) + "\n")
 
 
 def run_row(run: Run) -> list[str]:
@@ -140,11 +141,11 @@ def run_row(run: Run) -> list[str]:
     ]
 
 
-def ago(at: datetime | None) -> str:
-    """How long ago, in one unit."""
+def ago(at: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in one unit; a long listing asks the clock once and passes *now*."""
     if at is None:
         return "-"
-    seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
+    seconds = max(0.0, ((now or datetime.now(UTC)) - at).total_seconds())
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{int(seconds // size)}{unit} ago"

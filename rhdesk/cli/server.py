@@ -58,6 +58,7 @@ def run(
     with _opened(database, keep=True) as opened:
         from rhdesk.server.serve import serve
 
+        opened.check()
         scheme = "https" if tls_cert else "http"
         output.note(
             f"the store answers on {scheme}://{host}:{port}; add people: rhdesk server user add"
@@ -232,12 +233,14 @@ def migrate(database: str, as_json: bool) -> None:
 
 
 @server.command()
-def openapi() -> None:
+@as_json
+def openapi(as_json: bool) -> None:
     """The OpenAPI document of the store."""
     from rhdesk.server.openapi import document
 
-    told = msgspec.json.encode(document(__version__))
-    click.echo(msgspec.json.format(told, indent=2).decode())
+    told = document(__version__)
+    spelled = msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    answer(told, as_json, lambda: click.echo(spelled))
 
 
 @contextmanager

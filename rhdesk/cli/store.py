@@ -136,7 +136,8 @@ async def sent(desk: AsyncDesk, record: Record) -> Record:
         return record
     await desk.nudge()
     try:
-        return await desk.load(record.name)
+        kept = await desk.load(record.name)
+        return msgspec.structs.replace(kept, live=record.live)
     except NotFound:  # the store would not have it, and had nothing by that name
         refused = {each.name for each in await desk.rejected()}
         sync = "rejected" if record.name in refused else "conflict"

@@ -8,7 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,29 @@ from rhdesk.errors import error_classes
 
 Done = subprocess.CompletedProcess[str]
 
-COMMANDS = [[name] for name in VERBS if name != "env"] + [
-    ["env", "ls"],
-    ["env", "make"],
-    ["env", "drop"],
-]
+
+def commands(group: click.Group, *words: str) -> Iterator[list[str]]:
+    """Every command there is, in groups and groups of groups."""
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, *words, name)
+        else:
+            yield [*words, name]
+
+
+SERVES = {"server run", "daemon run"}
+"""They answer nobody here, and go on until they are stopped."""
+COMMANDS = [words for words in commands(cli) if " ".join(words) not in SERVES]
 ARGUMENTS = {
+    "share": ["@", "bob"],
+    "server user add": ["ada"],
+    "server token create": ["ada"],
+    "server token revoke": ["0" * 16],
+    "server grant": ["ada", "/ada", "read"],
+    "server backup": ["backup.gz"],
+    "server restore": ["app.py"],
     "call": ["app.py:train"],
     "run": ["true"],
     "result": ["last"],
@@ -53,7 +70,7 @@ ARGUMENTS = {
 }
 """What a command needs beside its name."""
 
-PLAIN = {"up", "doctor"}
+PLAIN = {"daemon start", "up", "doctor"}
 """Commands that would do something to this machine, or look at all of it."""
 
 APP = '''
@@ -353,7 +370,89 @@ def test_a_folder_that_cannot_be_written_is_said_and_ends_with_8(
         assert fault(rhdesk(*command, "--json", environ=shut))["code"] == "store_unwritable"
 
 
+# ---------------------------------------------------------------- what was typed, shown again
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["call", "app\x1b]0;title\x07.py:f"],
+        ["put", "k", "@\x1b[31mabsent.json"],
+        ["config", "\x1b[31mextra"],
+        ["\x9b31mbogus"],
+    ],
+)
+def test_what_was_typed_comes_back_without_what_a_terminal_would_obey(
+    command: list[str], project: Path
+) -> None:
+    """On a terminal: where nobody watches, click takes the escapes out by itself."""
+    master, slave = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "rhdesk.cli", *command],
+        cwd=project,
+        env=os.environ | {"NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stderr=slave,
+        check=False,
+    )
+    os.close(slave)
+    seen = os.read(master, 100_000).decode()
+    os.close(master)
+    assert done.returncode == 2
+    assert seen
+    assert not set(seen) & {"\x1b", "\x07", "\x9b"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["put", "k", "\udcff"],
+        ["status", "\udcff"],
+        ["call", "\udcff.py:f"],
+        ["call", "app.py:train", "1", "--env", "\udcff,x"],
+        ["search", "\udcff"],
+    ],
+    ids=ascii,
+)
+def test_what_is_no_text_is_refused_and_pointed_at(
+    command: list[str], rhdesk: Callable[..., Done]
+) -> None:
+    said = rhdesk(*command).stderr
+    assert said.startswith("rhdesk: '")
+    assert said.endswith("is not text in UTF-8\n")
+    assert fault(rhdesk(*command, "--json"))["code"] == "bad_input"
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "nan", "inf"])
+def test_a_time_nobody_can_wait_is_refused(seconds: str, rhdesk: Callable[..., Done]) -> None:
+    done = rhdesk("call", "app.py:train", "1", "--timeout", seconds)
+    assert done.returncode == 2
+    assert "--timeout" in done.stderr
+
+
+def test_a_type_that_nothing_has_is_answered_with_those_there_are(
+    rhdesk: Callable[..., Done],
+) -> None:
+    rhdesk("save", "app.py:train", "~/train")
+    done = rhdesk("ls", "--type", "functoin")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "nothing here is a functoin; there is function\n"
+
+
+def test_nobody_is_asked_where_nobody_is(rhdesk: Callable[..., Done]) -> None:
+    done = rhdesk("clear")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+
+
 # ---------------------------------------------------------------- how a command ends
+
+
+def test_a_fault_ends_a_stream_of_json_lines_as_a_success_does(
+    rhdesk: Callable[..., Done],
+) -> None:
+    (line,) = rhdesk("call", "app.py:train", "1", "--json").stdout.splitlines()
+    assert json.loads(line)["kind"] == "end"
 
 
 def test_an_output_that_cannot_be_written_is_said(project: Path) -> None:
@@ -373,9 +472,13 @@ def test_an_output_that_cannot_be_written_is_said(project: Path) -> None:
 def test_settings_come_from_the_file_and_the_environment(rhdesk: Callable[..., Done]) -> None:
     found = answered(rhdesk("config", "--json", environ={"RHDESK_KEEP_DAYS": "7"}))
     assert found["settings"]["keep_days"] == 7
+    assert found["sources"]["keep_days"] == "environment"
     Path(found["file"]).parent.mkdir(parents=True)
     Path(found["file"]).write_text("keep_days = 8\n")
-    assert answered(rhdesk("config", "--json"))["settings"]["keep_days"] == 8
+    found = answered(rhdesk("config", "--json"))
+    assert found["settings"]["keep_days"] == 8
+    assert found["sources"] | {"keep_days": "file"} == found["sources"]
+    assert found["sources"]["theme"] == "default"
     Path(found["file"]).write_text("kep_days = 8\n")
     assert "kep_days" in fault(rhdesk("config", "--json"))["message"]
 

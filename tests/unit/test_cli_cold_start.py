@@ -10,7 +10,10 @@ import pytest
 
 from rhdesk.cli.verbs import VERBS
 
-SLOW = {"textual", "rich", "ray", "httpx", "git", "pyarrow", "cloudpickle", "numpy", "paramiko"}
+SLOW = {
+    *("textual", "rich", "ray", "httpx", "git", "pyarrow", "cloudpickle", "numpy", "paramiko"),
+    *("anyio", "sqlite_utils"),
+}
 
 
 def imported(*command: str, cwd: Path) -> set[str]:
