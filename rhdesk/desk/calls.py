@@ -12,7 +12,7 @@ import msgspec
 
 from rhdesk.desk.code import CodeVerbs
 from rhdesk.errors import BadInput, NotFound, RhdeskError
-from rhdesk.models import EnvSpec, Name, Parameter, Run
+from rhdesk.models import EnvSpec, Name, Parameter, Record, Run
 
 if TYPE_CHECKING:
     from rhdesk.code.bundle import Bundle
@@ -175,15 +175,10 @@ class CallVerbs(CodeVerbs):
     async def _ready_env(self, target: str, on: str) -> str:
         """The environment a name was saved with, made on the cluster if it is not there yet."""
         name = await self._saved_env(target)
-        if name != "base":
-            env = (await self.load(target)).config["env"]
-            if isinstance(env, dict) and env.get("reqs"):
-                fields = ("reqs", "setup_cmds", "env_vars", "working_dir")
-                known = {field: env[field] for field in fields if env.get(field)}
-                spec = msgspec.convert({"name": name, **known}, EnvSpec)
-                async with aclosing(self.make_env(spec, on=on)) as steps:
-                    async for _ in steps:
-                        pass
+        if name != "base" and (spec := env_spec(await self.load(target))) is not None:
+            async with aclosing(self.make_env(spec, on=on)) as steps:
+                async for _ in steps:
+                    pass
         return name
 
     async def _saved_env(self, target: str) -> str:
@@ -191,10 +186,30 @@ class CallVerbs(CodeVerbs):
 
         if is_spec(target):
             return "base"
-        env = (await self.load(target)).config.get("env", "base")
-        if isinstance(env, dict):
-            return str(env.get("env_name") or "base")
-        return str(env or "base")
+        return env_name(await self.load(target))
+
+
+def env_name(record: Record) -> str:
+    """The environment a function or module was saved with."""
+    env = record.config.get("env") or "base"
+    return str(env.get("env_name") or "base") if isinstance(env, dict) else str(env)
+
+
+def env_spec(record: Record) -> EnvSpec | None:
+    """What that environment is to hold; None where the record has no more than its name.
+
+    Raises:
+        BadInput: The record's environment cannot be read.
+    """
+    env = record.config.get("env")
+    if not isinstance(env, dict) or not env.get("reqs"):
+        return None
+    fields = ("reqs", "setup_cmds", "env_vars", "working_dir")
+    known = {field: env[field] for field in fields if env.get(field)}
+    try:
+        return msgspec.convert({"name": env_name(record), **known}, EnvSpec)
+    except msgspec.ValidationError as exc:
+        raise BadInput(f"the environment of {record.name} cannot be read: {exc}") from exc
 
 
 def _example(parameter: Parameter) -> Any:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rhdesk.desk.record import RunVerbs
 from rhdesk.models import Check, Cluster, ClusterState, Env, EnvSpec, NodeStats, Step
+
+if TYPE_CHECKING:
+    from rhdesk.wire.messages import GoLive
 
 
 class ClusterVerbs(RunVerbs):
@@ -74,11 +78,32 @@ class ClusterVerbs(RunVerbs):
             BadRequirement: A requirement does not exist, or conflicts with another.
             SetupFailed: A step failed; `output` holds its last lines.
         """
+        async with aclosing(self._make_env(spec, on=on, force=force)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _make_env(
+        self,
+        spec: EnvSpec,
+        *,
+        on: str,
+        force: bool = False,
+        name: str = "",
+        live: GoLive | None = None,
+    ) -> AsyncGenerator[Step]:
+        """The same; in the moment it is made, *name* goes live in it."""
         from rhdesk.code.packages import parse
         from rhdesk.wire.messages import MakeEnv
 
         found = parse(spec.reqs, folder=_folder(spec.working_dir))
-        asked = MakeEnv(spec=spec, lines=found.lines, folders=found.folders, force=force)
+        asked = MakeEnv(
+            spec=spec,
+            lines=found.lines,
+            folders=found.folders,
+            force=force,
+            name=name,
+            live=live,
+        )
         client = await self.clusters_room.client(on)
         async with aclosing(client.make_env(asked)) as steps:
             async for step in steps:

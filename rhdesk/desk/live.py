@@ -8,16 +8,18 @@ while the version before goes on answering. Then one pointer moves on the cluste
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from rhdesk.desk.calls import CallVerbs
-from rhdesk.errors import NotFound, RhdeskError
+from rhdesk.desk.calls import CallVerbs, env_name, env_spec
+from rhdesk.errors import BadInput, NotFound, RhdeskError
 from rhdesk.models import ClusterState, Live, Record
 
 if TYPE_CHECKING:
     from rhdesk.code.bundle import Bundle
+    from rhdesk.wire.messages import LiveSeen
 
 _LIVE_TYPES: Final = {"function", "module"}
 _TRIES: Final = 5
@@ -74,7 +76,7 @@ class LiveVerbs(CallVerbs):
                 found += await self._switch_on(cluster.name, record)
             elif cluster.state is not ClusterState.DOWN:
                 why = f"the cluster is {cluster.state}: {cluster.why}"
-                env = _env_name(record)
+                env = env_name(record)
                 found.append(Live(cluster=cluster.name, env=env, is_current=False, why=why))
         return found
 
@@ -88,12 +90,12 @@ class LiveVerbs(CallVerbs):
         found: list[Live] = []
         try:
             envs = await self.clusters_room.envs(cluster)
-            up = [env.name for env in envs if env.state == "up" or env.name == _env_name(record)]
+            up = [env.name for env in envs if env.state == "up" or env.name == env_name(record)]
             for env in up:
                 if await self._is_live(cluster, env, called, bundle):
                     found.append(await self._switch_in(cluster, env, called, record, bundle))
         except RhdeskError as exc:
-            env = _env_name(record)
+            env = env_name(record)
             found.append(Live(cluster=cluster, env=env, is_current=False, why=str(exc)))
         return found
 
@@ -112,26 +114,40 @@ class LiveVerbs(CallVerbs):
         began = time.monotonic()
         told = Live(cluster=cluster, env=env, is_current=False)
         try:
-            digest = await self.send(called, bundle, on=cluster, env=env)
-            asked = self._going_live(called, digest)
-            client = await self.clusters_room.client(cluster)
+            if env != env_name(record):
+                raise BadInput(
+                    f"{record.name} is called in env {env_name(record)} now; what calls it by "
+                    f"its address in env {env} gets the version before"
+                )
             try:
-                seen = await client.go_live(env, called, asked)
+                seen = await self._go_live(cluster, env, called, record, bundle)
             except NotFound:  # it was told, and has lost it since
                 self.forget_sent()
-                await self.send(called, bundle, on=cluster, env=env)
-                seen = await client.go_live(env, called, asked)
+                seen = await self._go_live(cluster, env, called, record, bundle)
         except RhdeskError as exc:
             return msgspec.structs.replace(told, why=str(exc))
         return msgspec.structs.replace(
             told,
-            is_current=seen.definition == digest and not seen.why,
+            is_current=not seen.why,
             instance=seen.instance,
             why=seen.why,
             took_s=time.monotonic() - began,
         )
 
-
-def _env_name(record: Record) -> str:
-    env = record.config.get("env") or "base"
-    return str(env.get("env_name") or "base") if isinstance(env, dict) else str(env)
+    async def _go_live(
+        self, cluster: str, env: str, called: str, record: Record, bundle: Bundle
+    ) -> LiveSeen:
+        digest = await self.send(called, bundle, on=cluster, env=env)
+        asked = self._going_live(called, digest)
+        client = await self.clusters_room.client(cluster)
+        spec = env_spec(record)
+        if spec is None:
+            return await client.go_live(env, called, asked)
+        # Code and packages in one: the environment becomes what this version needs in the moment
+        # the name means it.
+        instance = ""
+        making = self._make_env(spec, on=cluster, name=called, live=asked)
+        async with aclosing(making) as steps:
+            async for step in steps:
+                instance = step.detail
+        return msgspec.structs.replace(await client.live(env, called), instance=instance)

@@ -92,18 +92,6 @@ class RunSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: Failed | None = None
 
 
-class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Make an environment, or find it made."""
-
-    spec: EnvSpec
-    lines: tuple[str, ...] = ()
-    """Requirements as pip reads them."""
-    folders: tuple[str, ...] = ()
-    """Local projects to install, as folders on the cluster."""
-    force: bool = False
-    """Resolve again, and start the env servlet anew."""
-
-
 class GoLive(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Have calls by a name mean this definition."""
 
@@ -126,6 +114,31 @@ class LiveSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
     """Why they still mean what they meant before it was asked to change."""
     took_s: float = 0.0
+
+
+class TakeOn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Run what is called from now on in another interpreter."""
+
+    python: str
+    env_vars: dict[str, str] = {}
+    name: str = ""
+    live: GoLive | None = None
+    """What *name* means from the same moment on."""
+
+
+class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Make an environment, or find it made."""
+
+    spec: EnvSpec
+    lines: tuple[str, ...] = ()
+    """Requirements as pip reads them."""
+    folders: tuple[str, ...] = ()
+    """Local projects to install, as folders on the cluster."""
+    force: bool = False
+    """Resolve again, and start the env servlet anew."""
+    name: str = ""
+    live: GoLive | None = None
+    """What *name* means from the moment on when the environment is what is asked."""
 
 
 class Keys(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from rhdesk.wire.messages import (
     GoLive,
     Keys,
     RunEnd,
+    TakeOn,
     pack,
     unpack,
 )
@@ -75,6 +76,9 @@ class EnvServlet:
             case ("PUT", "v1", "live", name):
                 asked = unpack((await request.body()).view, GoLive)
                 await answer(request, [pack(await self._switch.go_live(name, asked))])
+            case ("PUT", "v1", "interpreter"):
+                taken = unpack((await request.body()).view, TakeOn)
+                await answer(request, [pack(await self._switch.take_on(taken))])
             case ("POST", "v1", "code", "missing"):
                 hashes = unpack((await request.body()).view, list[str])
                 await answer(request, [pack(self._code.missing(hashes))])

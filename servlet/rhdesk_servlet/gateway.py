@@ -6,26 +6,43 @@ that was killed and started again knows what it knew.
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
 
-from rhdesk import processes
-from rhdesk.errors import BadInput, NotFound, SetupFailed
+from rhdesk import processes, whole_file
+from rhdesk.errors import BadInput, NotFound, RhdeskError, ServletDied, SetupFailed
 from rhdesk.models import Step, StepState
+from rhdesk.wire import routes
 from rhdesk.wire.frames import Frame, Kind
-from rhdesk.wire.messages import EnvSeen, Health, MakeEnv, pack, unpack
-from rhdesk.wire.routes import WIRE
+from rhdesk.wire.messages import (
+    EnvSeen,
+    Fault,
+    Health,
+    LiveSeen,
+    MakeEnv,
+    TakeOn,
+    error_of,
+    pack,
+    unpack,
+)
 from rhdesk_servlet import load
 from rhdesk_servlet.asgi import Request, answer, answer_frames
 from rhdesk_servlet.envs import EnvBuilder
-from rhdesk_servlet.serve import EnvConfig
+from rhdesk_servlet.serve import EnvConfig, read_token
+from rhdesk_servlet.telling import Telling
 
 BASE = "base"
+_ASK_S = 360.0
+"""For an answer of an env servlet that imports new code first."""
 
 
 class EnvFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +112,7 @@ class Gateway:
         return Health(
             cluster=self._name,
             cluster_id=self._cluster_id,
-            wire=WIRE,
+            wire=routes.WIRE,
             pid=os.getpid(),
             started_at=self._started_at,
             cpus=os.cpu_count() or 1,
@@ -173,9 +190,11 @@ class Gateway:
             cluster_id=self._cluster_id,
             env_vars=spec.env_vars,
         )
-        if self._is_current(config, python, lock) and not asked.force:
-            done = Step(what="env servlet", state=StepState.DONE, detail="already up")
-            yield [Frame(Kind.STEP, pack(done))]
+        if self._is_up(config.name) and not asked.force:
+            taken = TakeOn(python=python, env_vars=spec.env_vars, name=asked.name, live=asked.live)
+            async with aclosing(self._change(config, taken, lock, packages)) as steps:
+                async for step in steps:
+                    yield [Frame(Kind.STEP, pack(step))]
             return
         began = time.monotonic()
         what = "start env servlet"
@@ -186,13 +205,58 @@ class Gateway:
         done = Step(what=what, state=StepState.DONE, detail=spec.name, elapsed_s=took)
         yield [Frame(Kind.STEP, pack(done))]
 
-    def _is_current(self, config: EnvConfig, python: str, lock: str) -> bool:
+    def _is_up(self, name: str) -> bool:
         try:
-            file = self._read(config.name)
+            return processes.is_alive(self._read(name).process)
         except NotFound:
             return False
-        alive = processes.is_alive(file.process)
-        return alive and (file.config, file.python, file.lock) == (config, python, lock)
+
+    async def _change(
+        self, config: EnvConfig, taken: TakeOn, lock: str, packages: tuple[str, ...]
+    ) -> AsyncGenerator[Step]:
+        """Have an env servlet that is up be as is asked, without a call that fails."""
+        file = self._read(config.name)
+        is_current = (file.config, file.python, file.lock) == (config, taken.python, lock)
+        if is_current and taken.live is None:
+            yield Step(what="env servlet", state=StepState.DONE, detail="already up")
+            return
+        tell = Telling("go live" if is_current else "take on the new packages", time.monotonic)
+        yield tell.started(taken.name or config.name)
+        try:
+            seen = await self._ask(file.address, routes.INTERPRETER, pack(taken))
+            if seen.why:
+                raise SetupFailed(seen.why)
+        except RhdeskError as exc:
+            yield tell.failed(str(exc))
+            raise
+        told = msgspec.structs.replace(
+            file, config=config, python=taken.python, lock=lock, packages=packages
+        )
+        place = config.place / "servlet.json"
+        if self._read(config.name).process == file.process:
+            whole_file.write(place, [msgspec.json.encode(told)])
+        yield tell.done(seen.instance)
+
+    async def _ask(self, address: str, route: str, body: bytes) -> LiveSeen:
+        """Put a question to an env servlet of this node."""
+        told = {"authorization": f"Bearer {read_token(self._folder)}"}
+
+        def ask() -> tuple[int, bytes]:
+            connection = http.client.HTTPConnection(address, timeout=_ASK_S)
+            try:
+                connection.request("PUT", route, body, told)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            finally:
+                connection.close()
+
+        try:
+            status, data = await asyncio.to_thread(ask)
+        except OSError as exc:
+            raise ServletDied(f"the env servlet did not answer: {exc}") from exc
+        if status != HTTPStatus.OK:
+            raise error_of(unpack(data, Fault))
+        return unpack(data, LiveSeen)
 
     async def _drop(self, name: str) -> None:
         self._read(name)

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,6 +28,7 @@ from rhdesk.wire.pickles import Buffer
 from rhdesk_servlet import channel, zygote
 from rhdesk_servlet.capture import RawOutput
 from rhdesk_servlet.channel import Call, Cancel, Ended, Entry, Message, More, Yielded
+from rhdesk_servlet.interpreter import Interpreter
 
 GRACE_S: Final = 1.0
 """How long a cancelled call has to end by itself before its process is ended."""
@@ -59,16 +61,23 @@ class Listener(Protocol):
 class Job:
     """A call on its way to a worker."""
 
-    __slots__ = ("body", "call", "listener", "pieces")
+    __slots__ = ("body", "call", "interpreter", "listener", "pieces")
 
     def __init__(
-        self, call: Call, pieces: Sequence[Buffer], listener: Listener, body: Body | None = None
+        self,
+        call: Call,
+        pieces: Sequence[Buffer],
+        listener: Listener,
+        body: Body | None = None,
+        interpreter: Interpreter | None = None,
     ) -> None:
         self.call = call
         self.pieces = pieces
         self.listener = listener
         self.body = body
         """The same bytes as *pieces*, when they lie in a memfd that can be passed on."""
+        self.interpreter = interpreter
+        """In which it runs; by default the one that is current when it is submitted."""
 
     @property
     def instance(self) -> str:
@@ -86,9 +95,17 @@ class Making(msgspec.Struct, frozen=True):
 class Worker:
     """One worker process, as the env servlet sees it."""
 
-    def __init__(self, worker_id: str, end: socket.socket, tree: str, instance: str) -> None:
+    def __init__(
+        self,
+        worker_id: str,
+        end: socket.socket,
+        interpreter: Interpreter,
+        tree: str,
+        instance: str,
+    ) -> None:
         self.worker_id = worker_id
         self.end = end
+        self.interpreter = interpreter
         self.tree = tree
         self.instance = instance
         """Key of the module instance it holds; empty for a worker of functions."""
@@ -103,7 +120,8 @@ class Worker:
         self.idle_since = time.monotonic()
         self.is_closing = False
         self.is_replaced = False
-        """Another holds its instance now: it ends when its calls have."""
+        """Another holds its instance, or its interpreter is not current: it ends when its calls
+        have."""
         self.ended_because = ""
 
 
@@ -124,27 +142,59 @@ class Pool:
         self._instances: dict[str, Worker] = {}
         self._waiting: deque[Job] = deque()
         self._held: dict[str, list[Job]] = {}
-        self._control: socket.socket
-        self._process: asyncio.subprocess.Process
+        self._current: Interpreter | None = None
         self._lost = asyncio.Event()
 
     async def start(self) -> None:
         """Start the zygote; what an env servlet before this one left running is ended first."""
         await asyncio.to_thread(_bury, self._folder / "workers")
-        ours, theirs = channel.pair()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "rhdesk_servlet.zygote",
-            str(theirs.fileno()),
-            pass_fds=[theirs.fileno()],
-            env=os.environ | self._environ,
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-        theirs.close()
-        ours.setblocking(False)
-        self._control = ours
-        asyncio.get_running_loop().add_reader(ours, self._hear_zygote)
+        self._current = await self.start_interpreter(sys.executable, self._environ)
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """In which workers are forked now."""
+        assert self._current is not None, "the pool was started"
+        return self._current
+
+    async def start_interpreter(self, python: str, env_vars: dict[str, str]) -> Interpreter:
+        """Another interpreter, beside the current one until it is taken on; or that one itself.
+
+        Raises:
+            OSError: There is none at *python*, or it ended.
+        """
+        now = self._current
+        if now is not None and (now.python, now.env_vars) == (python, env_vars):
+            return now
+        made = Interpreter(python, env_vars, self._hear_zygote, self._lose)
+        await made.start()
+        try:
+            if now is not None and not await made.ready():
+                raise ChildProcessError(f"{python} ended before it could run anything")
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def take_on(self, interpreter: Interpreter) -> None:
+        """Fork new workers in *interpreter*; those of the one before end when their calls have.
+
+        Instances stay where they are, with their state.
+        """
+        before, self._current = self.interpreter, interpreter
+        for worker in list(self._workers.values()):
+            if worker.interpreter is before is not interpreter and not worker.instance:
+                worker.is_replaced = True
+                self._end_if_done(worker)
+        self.close_unused(before)
+
+    def close_unused(self, interpreter: Interpreter) -> None:
+        """Close an interpreter that is not current, as soon as nothing runs or waits in it."""
+        if interpreter is self.interpreter or interpreter.is_closed:
+            return
+        works = any(w.interpreter is interpreter for w in self._workers.values())
+        queued = chain(self._waiting, *self._held.values())
+        if not works and not any(job.interpreter is interpreter for job in queued):
+            interpreter.close()
 
     async def lost(self) -> None:
         """Return once the zygote is gone, and its workers with it: nothing can run here any more."""
@@ -154,12 +204,13 @@ class Pool:
         """End every worker and what it started."""
         for worker in list(self._workers.values()):
             self._end(worker, "the env servlet is stopping")
-        asyncio.get_running_loop().remove_reader(self._control)
-        self._control.close()
-        await self._process.wait()
+        self.interpreter.close()
+        await self.interpreter.wait()
 
     def submit(self, job: Job) -> None:
         """Give a call to a worker, now or when one is free."""
+        if job.interpreter is None or job.interpreter.is_closed:
+            job.interpreter = self.interpreter
         if job.instance in self._held:
             self._held[job.instance].append(job)
         elif job.instance:
@@ -175,9 +226,10 @@ class Pool:
         """The worker that holds a module instance."""
         return self._instances.get(key)
 
-    def prepare(self, entry: Entry, instance: str) -> Worker:
-        """A new worker for *instance*, which nobody calls until it replaces the one that is."""
-        return self._fork(entry.tree, instance)
+    def prepare(self, entry: Entry, instance: str, interpreter: Interpreter) -> Worker:
+        """A new worker nobody calls yet: for *instance*, once it replaces the one that is, or for
+        functions, once *interpreter* is taken on."""
+        return self._fork(interpreter, entry.tree, instance)
 
     def replace_instance(self, old: Worker, new: Worker) -> None:
         """From now on calls go to *new*; those *old* has it may finish."""
@@ -249,7 +301,7 @@ class Pool:
         waiting, self._waiting = self._waiting, deque()
         while waiting:
             job = waiting.popleft()
-            if (worker := self._free(job.call.entry.tree)) is None:
+            if (worker := self._free(job.interpreter or self.interpreter, job)) is None:
                 self._waiting.append(job)
                 if not self._has_room():
                     self._waiting.extend(waiting)
@@ -257,17 +309,18 @@ class Pool:
             else:
                 self.give(worker, job)
 
-    def _free(self, tree: str) -> Worker | None:
-        """An idle worker of *tree*, else a new one while there is room."""
+    def _free(self, interpreter: Interpreter, job: Job) -> Worker | None:
+        """An idle worker of the job's code, else a new one while there is room."""
+        tree = job.call.entry.tree
         idle = [w for w in self._workers.values() if not (w.instance or w.jobs or w.is_closing)]
-        mine = [worker for worker in idle if worker.tree == tree]
+        mine = [w for w in idle if w.tree == tree and w.interpreter is interpreter]
         if mine:
             return max(mine, key=lambda worker: worker.idle_since)
         if not self._has_room():
             if not idle:
                 return None
             self._end(min(idle, key=lambda worker: worker.idle_since), "retired")
-        return self._fork(tree, "")
+        return self._fork(interpreter, tree, "")
 
     def _has_room(self) -> bool:
         return sum(1 for w in self._workers.values() if not w.instance) < self._most
@@ -279,24 +332,21 @@ class Pool:
         if worker is not None and (job.call.method != "__init__" or worker.tree == entry.tree):
             return worker
         # A worker has one tree for life: made again of other code, an instance needs another.
-        fresh = self._fork(entry.tree, job.instance)
+        fresh = self._fork(job.interpreter or self.interpreter, entry.tree, job.instance)
         if worker is None:
             self._instances[job.instance] = fresh
         else:
             self.replace_instance(worker, fresh)
         return fresh
 
-    def _fork(self, tree: str, instance: str) -> Worker:
+    def _fork(self, interpreter: Interpreter, tree: str, instance: str) -> Worker:
         worker_id = secrets.token_hex(8)
         ours, theirs = channel.pair()
         ours.setblocking(False)
-        worker = Worker(worker_id, ours, tree, instance)
+        worker = Worker(worker_id, ours, interpreter, tree, instance)
         worker.raw = RawOutput(self._folder / "workers" / worker_id)
         self._workers[worker_id] = worker
-        fork = zygote.Fork(worker_id, str(self._folder))
-        self._control.setblocking(True)
-        socket.send_fds(self._control, [zygote.encode(fork)], [theirs.fileno()])
-        self._control.setblocking(False)
+        interpreter.fork(worker_id, str(self._folder), theirs)
         theirs.close()
         asyncio.get_running_loop().add_reader(ours, self._hear, worker)
         return worker
@@ -359,29 +409,29 @@ class Pool:
             if isinstance(message, Ended) and message.last:
                 del worker.jobs[message.run_id]
                 worker.idle_since = time.monotonic()
-                self._end_if_done(worker)
             job.listener.heard(message, body)
+            self._end_if_done(worker)
             if not (worker.jobs or worker.instance) and self._waiting:
                 self._pump()
 
-    def _hear_zygote(self) -> None:
-        while True:
-            try:
-                data = self._control.recv(65536)
-            except BlockingIOError:
-                return
-            if not data:
-                asyncio.get_running_loop().remove_reader(self._control)
-                self._lost.set()
-                return
-            news = zygote.decode_news(data)
-            if isinstance(news, zygote.Forked):
-                if worker := self._workers.get(news.worker_id):
-                    worker.pid = news.pid
-                continue
-            for worker in list(self._workers.values()):
-                if worker.pid == news.pid:
-                    self._forget(worker, worker.ended_because or how_it_died(news))
+    def _lose(self, interpreter: Interpreter) -> None:
+        """A zygote was killed, and its workers with it."""
+        if interpreter is self._current:
+            self._lost.set()
+            return
+        for worker in list(self._workers.values()):
+            if worker.interpreter is interpreter:
+                self._forget(worker, "the process that started it was killed")
+
+    def _hear_zygote(self, interpreter: Interpreter, news: zygote.News) -> None:
+        if isinstance(news, zygote.Forked) and (worker := self._workers.get(news.worker_id)):
+            worker.pid = news.pid
+        if not isinstance(news, zygote.Died):
+            return
+        for worker in list(self._workers.values()):
+            if worker.pid == news.pid:
+                self._forget(worker, worker.ended_because or how_it_died(news))
+        self.close_unused(interpreter)
 
     def _forget(self, worker: Worker, why: str) -> None:
         """A worker's process is gone."""

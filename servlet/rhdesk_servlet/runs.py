@@ -399,6 +399,7 @@ class _Map:
         self._runs = runs
         self._run = run
         self._entry = entry
+        self._interpreter = runs.pool.interpreter
         self._todo = deque(_cut(lengths, body[4 * count :]))
         self._left = len(lengths)
         # The methods of one instance take turns; functions spread over every core.
@@ -450,7 +451,8 @@ class _Map:
         call = _call(self._run.called, self._entry, numbers, lengths)
         now = time.monotonic()
         self._sent_at |= dict.fromkeys(call.items, now)
-        self._runs.pool.submit(Job(call, [piece for _, piece in taken], self))
+        pieces = [piece for _, piece in taken]
+        self._runs.pool.submit(Job(call, pieces, self, interpreter=self._interpreter))
 
     def _learn(self, item: int) -> None:
         took = time.monotonic() - self._sent_at.pop(item, time.monotonic())

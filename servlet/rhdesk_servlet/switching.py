@@ -25,11 +25,19 @@ from typing import Final
 
 import msgspec
 
-from rhdesk.errors import AlreadyExists, BadFunction, RhdeskError, RunFailed, error_classes
-from rhdesk.wire.messages import Failed, GoLive, LiveSeen, unpack
+from rhdesk.errors import (
+    AlreadyExists,
+    BadFunction,
+    RhdeskError,
+    RunFailed,
+    SetupFailed,
+    error_classes,
+)
+from rhdesk.wire.messages import Failed, GoLive, LiveSeen, TakeOn, unpack
 from rhdesk.wire.pickles import Buffer
 from rhdesk_servlet.channel import ADOPT, LOAD, STATE, Call, Ended, Entry, Yielded
 from rhdesk_servlet.code import CodeFolder
+from rhdesk_servlet.interpreter import Interpreter
 from rhdesk_servlet.live import LiveNames, Pointer
 from rhdesk_servlet.pool import Job, Pool, Worker
 
@@ -59,8 +67,31 @@ class Switch:
         pointer = self._live.named(name)
         return LiveSeen(name=name, definition=pointer.definition, owner=pointer.owner)
 
-    async def go_live(self, name: str, asked: GoLive) -> LiveSeen:
+    async def take_on(self, asked: TakeOn) -> LiveSeen:
+        """Fork workers in another interpreter from now on; a name goes live in the same moment.
+
+        Raises:
+            SetupFailed: There is no such interpreter, or it cannot start.
+        """
+        try:
+            interpreter = await self._pool.start_interpreter(asked.python, asked.env_vars)
+        except OSError as exc:
+            raise SetupFailed(f"no interpreter starts at {asked.python}: {exc}") from exc
+        try:
+            if asked.live is not None:
+                return await self.go_live(asked.name, asked.live, interpreter)
+            self._pool.take_on(interpreter)
+            return LiveSeen(name="", definition="")
+        finally:
+            self._pool.close_unused(interpreter)
+
+    async def go_live(
+        self, name: str, asked: GoLive, interpreter: Interpreter | None = None
+    ) -> LiveSeen:
         """Have calls by *name* mean *asked*; returns when they do.
+
+        Args:
+            interpreter: In which they run then, and whatever else is called; by default it stays.
 
         Raises:
             NotFound: The definition is not here: it is sent, and asked for again.
@@ -70,6 +101,7 @@ class Switch:
         """
         began = time.monotonic()
         entry = self._code.entry(asked.definition)
+        there = interpreter or self._pool.interpreter
         async with self._turns.setdefault(name, asyncio.Lock()):
             instance, why = "", ""
             now = self._live.find(name)
@@ -78,43 +110,53 @@ class Switch:
                     f"{name} is another project's on this cluster; save yours under another name"
                 )
             if (worker := self._pool.instance(name)) is not None and entry.kind == "module":
-                instance, why = await self._take_along(worker, entry)
-            elif now is not None and now.definition != asked.definition:
-                await self._load(self._code.entry(now.definition), entry)
+                instance, why = await self._take_along(worker, entry, there)
+            elif now is not None and (
+                now.definition != asked.definition or there is not self._pool.interpreter
+            ):
+                await self._load(self._code.entry(now.definition), entry, there)
             if not why:
                 pointer = Pointer(name=name, definition=asked.definition, owner=asked.owner)
                 self._live.point(pointer)
+                self._pool.take_on(there)
             return msgspec.structs.replace(
                 self.seen(name), instance=instance, why=why, took_s=time.monotonic() - began
             )
 
     # ---- functions
 
-    async def _load(self, old: Entry, entry: Entry) -> None:
+    async def _load(self, old: Entry, entry: Entry, there: Interpreter) -> None:
         """Have as many workers ready as the version before has, as far as there is room."""
-        waiting = [self._ask(None, entry, LOAD) for _ in range(self._pool.wanted(old.tree))]
-        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        count = self._pool.wanted(old.tree)
+        workers: list[Worker | None] = [None] * count
+        if there is not self._pool.interpreter:
+            workers = [self._pool.prepare(entry, "", there) for _ in range(count)]
+        asking = [self._ask(worker, entry, LOAD) for worker in workers]
+        for outcome in await asyncio.gather(*asking, return_exceptions=True):
             if isinstance(outcome, BaseException):
+                for worker in filter(None, workers):
+                    self._pool.kill(worker, "its code could not be imported")
                 raise outcome
 
     # ---- instances
 
-    async def _take_along(self, old: Worker, entry: Entry) -> tuple[str, str]:
+    async def _take_along(self, old: Worker, entry: Entry, there: Interpreter) -> tuple[str, str]:
         """Whether an instance was kept, moved or made anew; or why it stays as it is."""
-        if old.entry is None or _code_of(old.entry) == _code_of(entry):
+        stays = old.interpreter is there
+        if old.entry is None or (stays and _code_of(old.entry) == _code_of(entry)):
             return "kept", ""
         if _class_of(old.entry) == _class_of(entry):
-            return await self._move(old, entry)
+            return await self._move(old, entry, there)
         if old.made_by is None:
             return "", (
                 "its class changed, and with what it was made is not kept here; "
                 "make the instance again"
             )
-        await self._make_anew(old, entry)
+        await self._make_anew(old, entry, there)
         return "made anew", ""
 
-    async def _move(self, old: Worker, entry: Entry) -> tuple[str, str]:
-        with self._fresh(entry, old.instance) as new:
+    async def _move(self, old: Worker, entry: Entry, there: Interpreter) -> tuple[str, str]:
+        with self._fresh(entry, old.instance, there) as new:
             await self._ask(new, entry, LOAD)
             with self._pool.held(old.instance):
                 if not await _drained(old):
@@ -131,18 +173,18 @@ class Switch:
                 self._pool.replace_instance(old, new)
         return "moved", ""
 
-    async def _make_anew(self, old: Worker, entry: Entry) -> None:
+    async def _make_anew(self, old: Worker, entry: Entry, there: Interpreter) -> None:
         making = old.made_by
         assert making is not None, "asked before"
-        with self._fresh(entry, old.instance) as new:
+        with self._fresh(entry, old.instance, there) as new:
             await self._ask(new, entry, "__init__", making.pieces)
             new.made_by = making
             self._pool.replace_instance(old, new)
 
     @contextmanager
-    def _fresh(self, entry: Entry, instance: str) -> Generator[Worker]:
+    def _fresh(self, entry: Entry, instance: str, there: Interpreter) -> Generator[Worker]:
         """A worker for an instance that nobody calls yet; ended if it does not become one."""
-        worker = self._pool.prepare(entry, instance)
+        worker = self._pool.prepare(entry, instance, there)
         try:
             yield worker
         finally:

@@ -34,6 +34,10 @@ class Fork(msgspec.Struct, frozen=True, array_like=True, tag="fork"):
     folder: str
 
 
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
+    """The zygote has imported what it needs."""
+
+
 class Forked(msgspec.Struct, frozen=True, array_like=True, tag="forked"):
     worker_id: str
     pid: int
@@ -45,7 +49,7 @@ class Died(msgspec.Struct, frozen=True, array_like=True, tag="died"):
     """As `os.waitpid` gives it."""
 
 
-News = Forked | Died
+News = Ready | Forked | Died
 encode = msgspec.msgpack.Encoder().encode
 decode_news = msgspec.msgpack.Decoder(News).decode
 _decode_fork = msgspec.msgpack.Decoder(Fork).decode
@@ -73,6 +77,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
+    control.send(encode(Ready()))
     while True:
         ready, _, _ = select.select([control.fileno(), wake_r], [], [])
         if wake_r in ready:

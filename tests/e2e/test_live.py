@@ -90,4 +90,166 @@ def test_a_live_function_goes_back_and_forth_and_no_call_fails(place: Place) -> 
         after = load.between(took, end)
         assert after
         assert set(after) == {word}
-    print(sorted(round(took - began, 2) for _, began, took, _ in switches))
+
+
+PACKED = """
+import six
+
+
+def answer():
+    return [{word!r}, six.__version__]
+"""
+
+SAVE_PACKED = """
+import sys
+import rhdesk as rh
+env = rh.env(name="live-env", reqs=["six=={}".format(sys.argv[1])])
+handle = rh.function("packed_work.py:answer", name="~/live/packed").to("here", env=env).save()
+print(handle.history()[0].version)
+"""
+
+
+def test_packages_go_back_and_forth_with_the_code_that_needs_them(place: Place) -> None:
+    versions: dict[str, list[str]] = {}
+    script = place.script("save_packed.py", SAVE_PACKED)
+    for word, six in (("one", "1.15.0"), ("two", "1.16.0")):
+        place.script("packed_work.py", PACKED.format(word=word))
+        version = place.python(str(script), six).stdout.strip()
+        versions[version] = [word, six]
+    first, second = versions
+    address, token = address_of(place, "~/live/packed")
+    with Load(address, token, "~/live/packed") as load:
+        switches = back_and_forth(place, "~/live/packed", first, second, 6)
+        time.sleep(0.2)
+    assert load.failed == []
+    assert sorted({tuple(answer.value) for answer in load.answers}) == [
+        ("one", "1.15.0"),
+        ("two", "1.16.0"),
+    ]
+    ends = [*(began for _, began, _, _ in switches[1:]), time.monotonic()]
+    for (to, began, took, live), end in zip(switches, ends, strict=True):
+        assert [told[:3] for told in live] == [[True, "", ""]]
+        assert took - began <= 2
+        after = load.between(took, end)
+        assert after.count(versions[to]) == len(after) > 0
+    place.rhdesk("rollback", f"~/live/packed@{first}")
+    told = place.rhdesk("call", "~/live/packed", "--json").stdout.splitlines()[-1]
+    assert json.loads(told)["data"]["result"] == ["one", "1.15.0"]
+
+
+COUNTER = """
+from counter_parts import WORD
+
+
+class Counter:
+    def __init__(self, start):
+        self.n = start
+
+    def inc(self, by=1):
+        self.n += by
+        return [self.n, WORD]
+"""
+
+CHANGE = """
+import json
+from pathlib import Path
+import rhdesk as rh
+from counter_work import Counter
+from rhdesk.handles.session import session
+
+desk = session().desk
+rh.module(Counter).to("here")(10, name="~/live/counter").save()
+first = desk.load("~/live/counter").version
+counter = rh.load("~/live/counter")
+told = [counter.inc()]
+
+def changed(record):
+    (live,) = record.live
+    told.append([live.is_current, live.instance, live.why, counter.inc()])
+
+def saved():
+    changed(desk.save_target("counter_work.py:Counter", "~/live/counter"))
+
+Path("counter_parts.py").write_text("WORD = 'two'")
+saved()
+changed(desk.rollback(f"~/live/counter@{first}"))
+work = Path("counter_work.py")
+work.write_text(work.read_text().replace("by=1", "by=1000"))
+saved()
+print(json.dumps(told))
+"""
+
+
+def test_an_instance_keeps_its_state_across_a_rollback(place: Place) -> None:
+    place.script("counter_work.py", COUNTER)
+    place.script("counter_parts.py", "WORD = 'one'\n")
+    done = place.python(str(place.script("change_counter.py", CHANGE)))
+    assert json.loads(done.stdout) == [
+        [11, "one"],
+        [True, "moved", "", [12, "two"]],
+        [True, "moved", "", [13, "one"]],
+        [True, "made anew", "", [1010, "two"]],
+    ]
+    called = place.rhdesk("call", "~/live/counter.inc", "by=1").stdout
+    assert json.loads(called) == [1011, "two"]
+
+
+def test_a_handle_loaded_by_name_calls_what_the_name_means(place: Place) -> None:
+    for word in ("one", "two"):
+        place.script("plain_work.py", f"def answer():\n    return {word!r}\n")
+        saved(place, "plain_work.py:answer", "~/live/plain")
+    body = """
+import rhdesk as rh
+f = rh.function(name="~/live/plain")
+new, old = [v.version for v in f.history()]
+pinned = rh.load(f"~/live/plain@{old}")
+told = [f(), pinned()]
+back = f.rollback(old)
+told += [f(), pinned(), back()]
+f.rollback(new)
+told += [f(), pinned(), back()]
+rh.load("~/live/plain").unname()
+told += [f(), pinned()]
+print(" ".join(told))
+"""
+    told = place.python(str(place.script("handles.py", body))).stdout.split()
+    assert told == ["two", "one", "one", "one", "one", "two", "one", "two", "two", "one"]
+
+
+def test_what_a_run_saves_says_which_run_it_was(place: Place) -> None:
+    body = """
+import rhdesk as rh
+def saves():
+    import subprocess, sys
+    from rhdesk.handles.resource import Resource
+    Resource("~/made/here").save()
+    child = "from rhdesk.handles.resource import Resource as R; R('~/made/below').save()"
+    subprocess.run([sys.executable, "-c", child], check=True)
+    return [Resource(name).history()[0].run_id for name in ("~/made/here", "~/made/below")]
+f = rh.function(saves).to("here")
+run_id = f.run()
+print(f.get(run_id) == [run_id, run_id])
+"""
+    assert place.python(str(place.script("saves.py", body))).stdout == "True\n"
+
+
+def test_a_version_that_cannot_be_imported_is_saved_and_not_live(place: Place) -> None:
+    place.script("sound_work.py", "def answer():\n    return 'sound'\n")
+    saved(place, "sound_work.py:answer", "~/live/sound")
+    address, token = address_of(place, "~/live/sound")
+    place.script("sound_work.py", "import nowhere_at_all\ndef answer():\n    return 'broken'\n")
+    done = place.rhdesk("save", "sound_work.py:answer", "~/live/sound")
+    assert "not live on here, env base" in done.stderr
+    assert "nowhere_at_all" in done.stderr
+    with Load(address, token, "~/live/sound") as load:
+        time.sleep(0.3)
+    assert load.failed == []
+    assert {answer.value for answer in load.answers} == {"sound"}
+
+
+def test_a_version_has_no_address_of_its_own(place: Place) -> None:
+    place.script("sound_work.py", "def answer():\n    return 'sound'\n")
+    version = saved(place, "sound_work.py:answer", "~/live/fixed")
+    done = place.rhdesk("show", f"~/live/fixed@{version[:8]}", "--curl", check=False)
+    assert done.returncode == 2
+    assert "rhdesk rollback" in done.stderr

@@ -21,12 +21,13 @@ from rhdesk.wire.messages import (
     GoLive,
     LiveSeen,
     RunSeen,
+    TakeOn,
     error_of,
     pack,
     unpack,
 )
 from rhdesk.wire.payload import Payload
-from rhdesk.wire.routes import H_CALL, json_call, live, run
+from rhdesk.wire.routes import H_CALL, INTERPRETER, json_call, live, run
 
 TOKEN = "t" * 64
 SERVE = """
@@ -110,6 +111,21 @@ class EnvServlet:
     ) -> LiveSeen:
         asked = GoLive(definition=definition, owner=owner, take=take)
         return unpack(self.ask("PUT", live(name), pack(asked)), LiveSeen)
+
+    def take_on(
+        self,
+        env_vars: dict[str, str],
+        name: str = "",
+        definition: str = "",
+        python: str = sys.executable,
+    ) -> LiveSeen:
+        asked = TakeOn(
+            python=python,
+            env_vars=env_vars,
+            name=name,
+            live=GoLive(definition=definition) if name else None,
+        )
+        return unpack(self.ask("PUT", INTERPRETER, pack(asked)), LiveSeen)
 
     def live(self, name: str) -> str:
         return unpack(self.ask("GET", live(name)), LiveSeen).definition

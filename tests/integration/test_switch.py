@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rhdesk.errors import AlreadyExists, BadFunction, NotFound, RunFailed
+from rhdesk.errors import AlreadyExists, BadFunction, NotFound, RunFailed, SetupFailed
 from tests.e2e.load import Load
 from tests.integration.env_servlet import TOKEN, EnvServlet
 
@@ -180,12 +180,12 @@ def test_no_call_fails_while_a_name_is_switched_under_load(servlet: EnvServlet) 
 
 DROPS_FIRST = """
 class DropsFirst(serve.Switch):
-    async def go_live(self, name, asked):
+    async def go_live(self, name, asked, interpreter=None):
         self._live._known.pop(name)
         for worker in list(self._pool._workers.values()):
             self._pool.kill(worker, "the version before was dropped")
-        await self._load(self._code.entry(asked.definition), self._code.entry(asked.definition))
-        return await super().go_live(name, asked)
+        await asyncio.sleep(0.1)
+        return await super().go_live(name, asked, interpreter)
 serve.Switch = DropsFirst
 """
 
@@ -197,6 +197,87 @@ def test_the_load_notices_a_switch_that_drops_the_old_before_the_new_is_ready(
     load = switched_under_load(servlet)
     servlet.close()
     assert load.failed != []
+
+
+# ---- packages
+
+
+def flavoured(word: str) -> dict[str, str]:
+    """A version that says in which interpreter it runs: its variables stand for its packages."""
+    return {
+        "app.py": "import os, time\ndef f(sleep_s=0.01):\n    time.sleep(sleep_s)\n"
+        f"    return [{word!r}, os.environ.get('FLAVOUR'), os.getppid()]\n"
+    }
+
+
+def test_code_and_packages_change_in_the_same_moment_and_no_call_fails(
+    servlet: EnvServlet,
+) -> None:
+    one = servlet.define(F, "f", flavoured("one"))
+    two = servlet.define(F, "f", flavoured("two"))
+    flavours = {one: {}, two: {"FLAVOUR": "sweet"}}
+    found: list[object] = []
+    long_call = threading.Thread(target=lambda: found.append(servlet.call(F, sleep_s=2.5)[:2]))
+    with Load(servlet.address, TOKEN, F) as load:
+        time.sleep(0.5)
+        long_call.start()
+        time.sleep(0.2)
+        for digest in (two, one, two, one):
+            seen = servlet.take_on(flavours[digest], F, digest)
+            switched = time.monotonic()
+            assert (seen.definition, seen.why) == (digest, "")
+            time.sleep(0.3)
+            after = [value[:2] for value in load.between(switched, time.monotonic())]
+            expected = ["one", None] if digest == one else ["two", "sweet"]
+            assert after.count(expected) == len(after) > 0
+    long_call.join()
+    assert load.failed == []
+    told = {tuple(answer.value[:2]) for answer in load.answers}
+    assert told == {("one", None), ("two", "sweet")}
+    assert found == [["one", None]]
+
+
+def test_an_interpreter_that_nothing_runs_in_any_more_ends(servlet: EnvServlet) -> None:
+    one = servlet.define(F, "f", flavoured("one"))
+    _, _, before = servlet.call(F)
+    servlet.take_on({"FLAVOUR": "sweet"}, F, one)
+    _, flavour, now = servlet.call(F)
+    assert (flavour, now != before) == ("sweet", True)
+    for _ in range(100):
+        if not Path(f"/proc/{before}").exists():
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{before}").exists()
+
+
+def test_new_packages_alone_are_taken_on_by_what_is_called_next(servlet: EnvServlet) -> None:
+    servlet.define(F, "f", flavoured("one"))
+    assert servlet.call(F)[1] is None
+    servlet.take_on({"FLAVOUR": "sweet"})
+    assert servlet.call(F)[1] == "sweet"
+
+
+def test_an_interpreter_that_does_not_start_changes_nothing(servlet: EnvServlet) -> None:
+    servlet.define(F, "f", flavoured("one"))
+    two = servlet.define(F, "f", flavoured("two"))
+    for python in ("/nowhere/python", "/bin/false"):
+        with pytest.raises((SetupFailed, RunFailed)):
+            servlet.take_on({}, F, two, python=python)
+    broken = servlet.define(F, "f", {"app.py": "1 / 0\n"})
+    with pytest.raises(RunFailed, match="ZeroDivisionError"):
+        servlet.take_on({"FLAVOUR": "sweet"}, F, broken)
+    assert servlet.call(F)[:2] == ["one", None]
+
+
+def test_an_instance_takes_its_state_along_to_other_packages(servlet: EnvServlet) -> None:
+    source = COUNTER.replace("parts.WORD", "__import__('os').environ.get('FLAVOUR')")
+    one = servlet.define(M, "Counter", counter("one", source=source), kind="module")
+    servlet.make(M, one, 10)
+    assert servlet.call(M, "inc") == [11, None]
+    assert servlet.take_on({"FLAVOUR": "sweet"}, M, one).instance == "moved"
+    assert servlet.call(M, "inc") == [12, "sweet"]
+    servlet.take_on({"FLAVOUR": "sour"})
+    assert servlet.call(M, "inc") == [13, "sweet"]
 
 
 # ---- instances
