@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ import msgspec
 from rhdesk.errors import AlreadyExists, BadInput, StoreUnwritable
 from rhdesk.server.schema import new_epoch, steps
 from rhdesk.server.sql import SqlDatabase, SqlTables
+from rhdesk.server.tables import Head
+from rhdesk.server.tokens import revocations, revoke_in
 
 _TABLES: Final = (
     "past", "version", "resource", "feed", "access", "audit", "principal", "token", "blob",
@@ -61,6 +64,7 @@ def write_backup(database: SqlDatabase, file: Path) -> Backup:
 
     Raises:
         StoreUnwritable: It could not be written; what was there is untouched.
+        DamagedStore: The store is not what was written into it; there is no new backup.
     """
     beside = file.with_name(f".{file.name}.part")
     revisions = rows = 0
@@ -68,27 +72,31 @@ def write_backup(database: SqlDatabase, file: Path) -> Backup:
     try:
         with (
             open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
-            gzip.open(raw, "wb", compresslevel=6) as packed,
-            database.reading() as t,
+            database.snapshot() as t,
         ):
+            t.check()
             head = t.head()
             told = _Head(
                 schema=len(steps()), epoch=head.epoch, seq=head.seq, oldest_seq=head.oldest_seq
             )
-            for line in (told, *_rows(t)):
-                data = msgspec.json.encode(line)
-                digest.update(data)
-                packed.write(data + b"\n")
-                rows += 1
-                revisions += isinstance(line, _Row) and line.table == "version"
-            packed.write(msgspec.json.encode(_End(rows, digest.hexdigest())) + b"\n")
-            packed.flush()
+            with gzip.open(raw, "wb", compresslevel=6) as packed:
+                for line in chain([told], _rows(t)):
+                    data = msgspec.json.encode(line)
+                    digest.update(data)
+                    packed.write(data + b"\n")
+                    rows += 1
+                    revisions += isinstance(line, _Row) and line.table == "version"
+                packed.write(msgspec.json.encode(_End(rows, digest.hexdigest())) + b"\n")
             raw.flush()
             os.fsync(raw.fileno())
         beside.replace(file)
+        _sync(file.parent)
     except OSError as exc:
         beside.unlink(missing_ok=True)
         raise StoreUnwritable(f"cannot write {file}: {exc.strerror}") from exc
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     return Backup(file=str(file), epoch=head.epoch, seq=head.seq, revisions=revisions)
 
 
@@ -107,6 +115,7 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
     with database.writing() as t:
         if t.head().seq and not replace:
             raise AlreadyExists("the store is not empty; say --yes to replace what it has")
+        revoked = revocations(t)
         for table in reversed(_TABLES):
             t.execute(f"DELETE FROM {table}", ())
         for line in _lines(file):
@@ -115,12 +124,13 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
                 marks = ", ".join("?" * len(values))
                 t.execute(f"INSERT INTO {line.table} VALUES ({marks})", values)
                 revisions += line.table == "version"
-        t.execute("INSERT INTO past VALUES (?, ?)", (head.epoch, head.seq))
+        # A token that was revoked since the backup does not come back to life with it.
+        for token_id, at in revoked.items():
+            revoke_in(t, token_id, at)
+        t.keep_epoch(head.epoch, head.seq)
         epoch = new_epoch()
-        t.execute(
-            "UPDATE head SET epoch = ?, seq = ?, oldest_seq = ?",
-            (epoch, head.seq, head.oldest_seq),
-        )
+        t.set_head(Head(epoch, head.seq, head.oldest_seq))
+        t.check()
     return Backup(file=str(file), epoch=epoch, seq=head.seq, revisions=revisions)
 
 
@@ -164,6 +174,15 @@ def _lines(file: Path) -> Iterator[_Line]:
                 yield decoder.decode(line)
     except (OSError, EOFError, msgspec.DecodeError, ValueError) as exc:
         raise BadInput(f"{file} is no backup of a store, or is damaged: {exc}") from exc
+
+
+def _sync(folder: Path) -> None:
+    """See that the name of a new file outlives a power cut."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _to_json(value: Any) -> Any:

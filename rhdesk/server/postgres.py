@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -56,10 +56,16 @@ class PostgresDatabase:
             execute("SELECT 1 FROM head FOR UPDATE", ())
             yield SqlTables(execute)
 
+    def snapshot(self) -> AbstractContextManager[SqlTables]:
+        return self.reading()
+
+    def check(self) -> None:
+        with self.reading() as t:
+            t.check()
+
     def principals(self) -> Iterator[str]:
-        with self._transaction("BEGIN READ ONLY") as execute:
-            rows = execute("SELECT name FROM principal ORDER BY name", ()).fetchall()
-        return iter([row[0] for row in rows])
+        with self.reading() as t:
+            return iter(t.principals())
 
     @contextmanager
     def _transaction(self, begin: str) -> Generator[Execute]:

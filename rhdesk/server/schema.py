@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rhdesk.errors import RhdeskError
-from rhdesk.server.sql import Execute, Step, moment
+from rhdesk.server.sql import Execute, SqlTables, Step, moment
+from rhdesk.server.tables import Head
 
 
 class BadSchema(RhdeskError):
@@ -66,7 +67,7 @@ def migrate(execute: Execute, words: Mapping[str, str]) -> list[Step]:
             (step.number, step.name, step.digest, moment(datetime.now(UTC))),
         )
     if execute("SELECT count(*) FROM head", ()).fetchone()[0] == 0:
-        execute("INSERT INTO head VALUES (1, ?, 0, 0)", (new_epoch(),))
+        SqlTables(execute).set_head(Head(new_epoch(), 0, 0))
     return todo
 
 

@@ -55,7 +55,19 @@ class SqlDatabase(Protocol):
 
     def reading(self) -> AbstractContextManager[SqlTables]: ...
     def writing(self) -> AbstractContextManager[SqlTables]: ...
+    def snapshot(self) -> AbstractContextManager[SqlTables]:
+        """All of the store at one moment, for as long as it takes; writers go on."""
+        ...
+
     def principals(self) -> Iterator[str]: ...
+    def check(self) -> None:
+        """Look at every row, and at what the database itself keeps beside them.
+
+        Raises:
+            DamagedStore: Something is not what was written.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -68,10 +80,17 @@ class SqlTables:
     # ---- reading
 
     def head(self) -> Head:
-        return Head(*self.execute("SELECT epoch, seq, oldest_seq FROM head", ()).fetchone())
+        sql = "SELECT epoch, seq, oldest_seq, row_hash FROM head"
+        return Head(*unsealed(self.execute(sql, ()).fetchone(), "the head"))
 
     def kept(self) -> Mapping[str, int]:
-        return dict(self.execute("SELECT epoch, seq FROM past", ()).fetchall())
+        rows = self.execute("SELECT epoch, seq, row_hash FROM past", ()).fetchall()
+        return {epoch: seq for epoch, seq in (unsealed(row, f"epoch {row[0]}") for row in rows)}
+
+    def principals(self) -> list[str]:
+        sql = "SELECT name, created_at, row_hash FROM principal ORDER BY name"
+        rows = self.execute(sql, ()).fetchall()
+        return [unsealed(row, f"user {row[0]}")[0] for row in rows]
 
     def resource(self, rid: str) -> Stored | None:
         return self._one(f"{_NEWEST} WHERE r.rid = ?", (rid,))
@@ -119,7 +138,33 @@ class SqlTables:
         found = self._access("folder = ?", folder)
         return {principal: level for principal, _, level in found if level > Level.NONE}
 
-    def _access(self, where: str, value: str) -> list[tuple[str, str, Level]]:
+    def check(self) -> None:
+        """Look at every row.
+
+        Raises:
+            DamagedStore: One is not what was written, or two do not fit together.
+        """
+        self.head()
+        self.kept()
+        self.principals()
+        self._access("1 = ?", 1)
+        self.feed(0, 2**62)
+        rows = self.execute(f"SELECT {_COLUMNS} FROM version v ORDER BY v.rid, v.rev", ())
+        newest: dict[str, int] = {}
+        while batch := rows.fetchmany(_BATCH):
+            for stored in map(_stored, batch):
+                if stored.rev != newest.get(stored.rid, 0) + 1:
+                    raise _damaged(f"revisions of {stored.name} are missing")
+                newest[stored.rid] = stored.rev
+        rows = self.execute(_NEWEST, ())
+        while batch := rows.fetchmany(_BATCH):
+            for stored in map(_newest, batch):
+                if newest.pop(stored.rid, 0) != stored.rev:
+                    raise _damaged(f"{stored.name} is not at its newest revision")
+        if newest:
+            raise _damaged(f"{len(newest)} resources are missing")
+
+    def _access(self, where: str, value: object) -> list[tuple[str, str, Level]]:
         sql = f"SELECT principal, folder, level, seq, row_hash FROM access WHERE {where}"
         rows = self.execute(sql, (value,)).fetchall()
         grants = [unsealed(row, f"a grant in {row[1]}") for row in rows]
@@ -133,8 +178,30 @@ class SqlTables:
     # ---- writing
 
     def next_seq(self) -> int:
-        row = self.execute("UPDATE head SET seq = seq + 1 RETURNING seq", ()).fetchone()
-        return int(row[0])
+        head = self.head()  # nobody else writes: see `writing`
+        self.set_head(Head(head.epoch, head.seq + 1, head.oldest_seq))
+        return head.seq + 1
+
+    def set_head(self, head: Head) -> None:
+        row = (head.epoch, head.seq, head.oldest_seq)
+        self.execute(
+            "INSERT INTO head (one, epoch, seq, oldest_seq, row_hash) VALUES (1, ?, ?, ?, ?)"
+            " ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,"
+            " oldest_seq = excluded.oldest_seq, row_hash = excluded.row_hash",
+            (*row, seal(row)),
+        )
+
+    def keep_epoch(self, epoch: str, seq: int) -> None:
+        """An epoch is over; of its writes, those up to *seq* are still here."""
+        row = (epoch, seq)
+        self.execute("INSERT INTO past (epoch, seq, row_hash) VALUES (?, ?, ?)", (*row, seal(row)))
+
+    def add_principal(self, name: str) -> None:
+        row = (name, moment(datetime.now(UTC)))
+        self.execute(
+            "INSERT INTO principal (name, created_at, row_hash) VALUES (?, ?, ?)",
+            (*row, seal(row)),
+        )
 
     def add(self, stored: Stored, digest: str) -> None:
         folder = folder_of(stored.name)
@@ -179,7 +246,8 @@ class SqlTables:
         # What was deleted stays in `resource`, a line of its own: its versions stay too, and a
         # second life that began at revision 1 would collide with the first.
         self.execute("DELETE FROM feed WHERE seq <= ?", (seq,))
-        self.execute("UPDATE head SET oldest_seq = ? WHERE oldest_seq < ?", (seq, seq))
+        head = self.head()
+        self.set_head(Head(head.epoch, head.seq, max(head.oldest_seq, seq)))
 
     def _tell(self, seq: int, rid: str, principal: str = "", folder: str = "") -> None:
         row = (seq, rid, principal, folder)
@@ -208,6 +276,7 @@ _NEWEST: Final = (
     f"SELECT r.seq, r.name, r.folder, r.live, {_COLUMNS}"
     " FROM resource r LEFT JOIN version v ON v.rid = r.rid AND v.rev = r.rev"
 )
+_BATCH: Final = 2000
 _DECODE: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 

@@ -7,6 +7,7 @@ can corrupt a file that several connections use, in the SQLite that comes with m
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -59,10 +60,28 @@ class SqliteDatabase:
         with self._transaction("IMMEDIATE"):
             yield SqlTables(self._execute)
 
-    def principals(self) -> Iterator[str]:
+    @contextmanager
+    def snapshot(self) -> Generator[SqlTables]:
+        # A copy: a reader that takes its time would keep writers out of the file itself.
+        with tempfile.TemporaryDirectory(prefix=".copy-", dir=self.file.parent) as folder:
+            copy = sqlite3.connect(Path(folder) / self.file.name, isolation_level=None)
+            try:
+                with self._turn, _told(self.file):
+                    self._connection.backup(copy)
+                with _told(self.file):
+                    _refuse_damaged(copy, self.file)
+                    yield SqlTables(copy.execute)
+            finally:
+                copy.close()
+
+    def check(self) -> None:
         with self._transaction("DEFERRED"):
-            rows = self._execute("SELECT name FROM principal ORDER BY name", ()).fetchall()
-        return iter([row[0] for row in rows])
+            _refuse_damaged(self._connection, self.file)
+            SqlTables(self._execute).check()
+
+    def principals(self) -> Iterator[str]:
+        with self.reading() as t:
+            return iter(t.principals())
 
     @contextmanager
     def _transaction(self, how: str) -> Generator[None]:
@@ -80,12 +99,23 @@ class SqliteDatabase:
         return self._connection.execute(sql, parameters)
 
 
+def _refuse_damaged(connection: sqlite3.Connection, file: Path) -> None:
+    """Indexes and free pages have no hash of ours; SQLite compares them with the rows."""
+    said = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    if said != "ok":
+        raise DamagedStore(f"{file} is damaged: {said}; restore a backup")
+
+
 @contextmanager
 def _told(file: Path) -> Generator[None]:
     """What SQLite says, as what a person can do about it."""
     try:
         yield
+    except UnicodeDecodeError as exc:
+        raise DamagedStore(f"{file} is damaged: text in it is none") from exc
     except sqlite3.OperationalError as exc:
+        if "malformed" in str(exc) or "UTF-8" in str(exc):
+            raise DamagedStore(f"{file} is damaged: {exc}") from exc
         if "locked" in str(exc) or "busy" in str(exc):
             raise StoreBusy(f"{file} is in use by another process: {exc}") from exc
         raise StoreUnwritable(f"cannot write {file}: {exc}") from exc

@@ -74,7 +74,7 @@ class Accounts:
         with self.database.writing() as t:
             if _user(t, name):
                 raise AlreadyExists(f"there is a user {name} already")
-            t.execute("INSERT INTO principal VALUES (?, ?)", (name, moment(datetime.now(UTC))))
+            t.add_principal(name)
             seq = t.next_seq()
             t.grant(seq, name, f"/{name}", Level.ADMIN)
             t.note(seq, name, "new user", f"/{name}")
@@ -142,14 +142,27 @@ class Accounts:
             NotFound: There is none of that id.
         """
         with self.database.writing() as t:
-            row = _token(t, token_id)
-            if row is None:
+            if not revoke_in(t, token_id, moment(datetime.now(UTC))):
                 raise NotFound(token_id, kind="token")
-            now = moment(datetime.now(UTC))
-            t.execute(
-                "UPDATE token SET revoked_at = ?, row_hash = ? WHERE id = ?",
-                (now, seal((*row[: len(_SEALED) - 1], now)), token_id),
-            )
+
+
+def revocations(t: SqlTables) -> dict[str, str]:
+    """When tokens were revoked, by id."""
+    rows = [_read(row) for row in t.execute(_SELECT, ()).fetchall()]
+    at = _SEALED.index("revoked_at")
+    return {row[0]: row[at] for row in rows if row[at]}
+
+
+def revoke_in(t: SqlTables, token_id: str, at: str) -> bool:
+    """End a token; whether there is one."""
+    row = _token(t, token_id)
+    if row is None:
+        return False
+    t.execute(
+        "UPDATE token SET revoked_at = ?, row_hash = ? WHERE id = ?",
+        (at, seal((*row[: len(_SEALED) - 1], at)), token_id),
+    )
+    return True
 
 
 _SEALED: Final = ("id", "digest", "owner", "scope", "created_at", "expires_at", "revoked_at")

@@ -1,16 +1,19 @@
 -- {text} is text compared byte by byte, {blob} is bytes: the two databases name them differently.
+-- row_hash is the hash of the rest of a row: what a disk does to one is noticed.
 
 CREATE TABLE head (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch {text} NOT NULL,
     seq BIGINT NOT NULL,
-    oldest_seq BIGINT NOT NULL
+    oldest_seq BIGINT NOT NULL,
+    row_hash {text} NOT NULL
 );
 
 -- Epochs that a restore ended, and the last write of each that the backup had.
 CREATE TABLE past (
     epoch {text} PRIMARY KEY,
-    seq BIGINT NOT NULL
+    seq BIGINT NOT NULL,
+    row_hash {text} NOT NULL
 );
 
 CREATE TABLE version (
@@ -71,7 +74,8 @@ CREATE TABLE audit (
 
 CREATE TABLE principal (
     name {text} PRIMARY KEY,
-    created_at {text} NOT NULL
+    created_at {text} NOT NULL,
+    row_hash {text} NOT NULL
 );
 
 -- Of a token only the digest is kept: who reads this table can not log in.
