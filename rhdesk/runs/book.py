@@ -1,4 +1,5 @@
-"""The record of runs and of every line they printed: one SQLite file, readable by anybody.
+"""The record of runs, of every line they printed and of what they read and wrote: one SQLite file,
+readable by anybody.
 
 Neither runs nor lines can be had again once their cluster is gone, so the file is kept by SQLite's
 most careful rules (``journal_mode=DELETE``, ``synchronous=EXTRA``): what was committed survives a
@@ -13,7 +14,7 @@ import os
 import re
 import sqlite3
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ import msgspec
 from rhdesk.errors import BadInput, NotFound, SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.models import Failure, LogHit, LogLine, Run, RunStatus
 from rhdesk.models.level import level_of
+from rhdesk.runs import lineage
 
 APPLICATION: Final = 0x72686472
 _BUSY_S: Final = 30.0
@@ -89,6 +91,7 @@ _MIGRATIONS: Final = (
     CREATE INDEX run_function ON run (function, submitted_at);
     CREATE INDEX run_status ON run (status, submitted_at);
     """,
+    lineage.SCHEMA,
 )
 """Append only: the place of a migration is the schema version it leads to."""
 
@@ -153,6 +156,7 @@ class RunBook:
             except BaseException:
                 self._db.close()
                 raise
+        self.edges = lineage.Edges(self._ask, self._change)
 
     def close(self) -> None:
         self._db.close()
@@ -482,9 +486,12 @@ class RunBook:
         )
 
     def _delete(self, run_id: str) -> int:
-        return self._db.execute(
+        gone = self._db.execute(
             f"DELETE FROM run WHERE run_id = ? AND status IN {_ENDED}", (run_id,)
         ).rowcount
+        if gone:
+            self.edges.run_goes(run_id)
+        return gone
 
     def _remove_in_steps(self, run_ids: Sequence[str], *, down_to: int = 0) -> int:
         """Remove one after the other until the book is down to a size.
@@ -540,6 +547,14 @@ class RunBook:
         with self._understood():
             row = self._db.execute(sql, values).fetchone()
         return None if row is None else row[0]
+
+    def _ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._understood():
+            return self._db.execute(sql, values).fetchall()
+
+    def _change(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        with self.transaction():
+            return self._db.executemany(sql, rows).rowcount
 
     def _ids(self, sql: str, *values: Any) -> list[str]:
         with self._understood():

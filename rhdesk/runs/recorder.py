@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, cast
 
@@ -36,8 +36,10 @@ import msgspec
 
 from rhdesk import processes
 from rhdesk.errors import RhdeskError, SetupFailed, StoreBusy, StoreUnwritable
-from rhdesk.models import LogLine, Run, RunStatus
+from rhdesk.models import Edge, LogLine, Run, RunStatus
 from rhdesk.runs.book import RunBook
+from rhdesk.runs.lineage import Row
+from rhdesk.runs.making import KEEP, cluster_name, kept_name
 
 T = TypeVar("T")
 
@@ -55,6 +57,8 @@ _LINGER_S: Final = 0.05
 
 class Submitted(msgspec.Struct, frozen=True, array_like=True, tag=1):
     run: Run
+    reads: tuple[tuple[str, str], ...] = ()
+    """Names and versions it is given: itself what it calls, its environment, its arguments."""
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -66,7 +70,13 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=3):
     run: Run
 
 
-Event = Submitted | Started | Ended
+class Touched(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A run read or wrote something while it ran."""
+
+    edge: Edge
+
+
+Event = Submitted | Started | Ended | Touched
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Event).decode
 
@@ -133,13 +143,16 @@ class Recorder:
 
     # ---- what happened to a run; these cost microseconds
 
-    def submitted(self, run: Run) -> None:
+    def submitted(self, run: Run, reads: tuple[tuple[str, str], ...] = ()) -> None:
         """Before a run is sent.
+
+        Args:
+            reads: Names and versions that it reads by being called.
 
         Raises:
             StoreUnwritable: It cannot be written down, so it must not be sent.
         """
-        self._note(Submitted(run))
+        self._note(Submitted(run, reads))
 
     def started(self, run_id: str, at: datetime) -> None:
         self._note(Started(run_id, at))
@@ -151,6 +164,10 @@ class Recorder:
             if run.run_id not in self._last_lines:
                 self._journal.append(data, self._noted + 1)
             self._enqueue(Ended(run))
+
+    def touched(self, edge: Edge) -> None:
+        """A run, perhaps one this process is part of, has read or written something."""
+        self._note(Touched(edge))
 
     def lines(self, lines: Sequence[LogLine]) -> Future[int]:
         """Store lines; the future is done when they are on the disk.
@@ -273,7 +290,7 @@ class Recorder:
         if isinstance(batch[0], _Change):
             batch[0].settle(self._book)
             return None
-        events = [each for each in batch if isinstance(each, Submitted | Started | Ended)]
+        events = [each for each in batch if isinstance(each, Event)]
         lines = [each for each in batch if isinstance(each, _Lines)]
         try:
             with self._book.transaction():
@@ -306,7 +323,7 @@ class Recorder:
     def _give_up(self, trouble: RhdeskError) -> None:
         """Tell whoever still waits; events stay in the journal, lines on their cluster."""
         for each in self._queue:
-            if not isinstance(each.what, Submitted | Started | Ended):
+            if not isinstance(each.what, Event):
                 each.what.failed(trouble)
 
 
@@ -455,10 +472,15 @@ def apply(book: RunBook, events: Iterable[Event]) -> None:
     A short call begins and ends in one batch: only how it stands at the end is written.
     """
     runs: dict[str, Run] = {}
+    reads: list[Row] = []
+    touched: list[Edge] = []
     for event in events:
         match event:
-            case Submitted(run):
+            case Submitted(run, given):
                 runs.setdefault(run.run_id, run)
+                reads += _reads(run, given)
+            case Touched(edge):
+                touched.append(edge)
             case Started(run_id, at):
                 known = runs.get(run_id)
                 if known is None:
@@ -468,6 +490,8 @@ def apply(book: RunBook, events: Iterable[Event]) -> None:
                         known, status=RunStatus.RUNNING, started_at=at
                     )
             case Ended(run):
+                if run.status is RunStatus.SUCCEEDED and KEEP in run.origin:
+                    touched.append(_kept(run))
                 known = runs.get(run.run_id)
                 if known is None:
                     runs[run.run_id] = run
@@ -477,8 +501,32 @@ def apply(book: RunBook, events: Iterable[Event]) -> None:
                     runs[run.run_id] = msgspec.structs.replace(
                         run, started_at=known.started_at or run.started_at
                     )
-    if runs:
-        book.record(list(runs.values()))
+    with book.transaction():
+        if runs:
+            book.record(list(runs.values()))
+        if reads:
+            book.edges.add_read(reads)
+        if touched:
+            book.edges.add(touched)
+
+
+def _reads(run: Run, given: Iterable[tuple[str, str]]) -> list[Row]:
+    at = run.submitted_at.astimezone(UTC).isoformat()
+    return [
+        (run.run_id, "read", name, version, at, run.function, "here")
+        for name, version in (*given, (cluster_name(run.cluster), ""))
+    ]
+
+
+def _kept(run: Run) -> Edge:
+    """A run's result stays on its cluster under a key."""
+    return Edge(
+        run_id=run.run_id,
+        kind="wrote",
+        name=kept_name(run.cluster, str(run.origin[KEEP])),
+        at=run.ended_at or run.submitted_at,
+        function=run.function,
+    )
 
 
 def _events(data: bytes) -> Iterator[Event]:

@@ -39,15 +39,25 @@ class Runs:
         self._results = results
         self._clusters = clusters
 
-    async def submit(self, run: Run, called: Called, payload: Payload) -> Run:
+    async def submit(
+        self,
+        run: Run,
+        called: Called,
+        payload: Payload,
+        *,
+        reads: tuple[tuple[str, str], ...] = (),
+    ) -> Run:
         """Record a run, then send it; returns once the cluster has accepted it.
+
+        Args:
+            reads: Names and versions that it reads by being called.
 
         Raises:
             NotFound: The cluster does not know the definition (`kind` says so); send it, and
                 submit again: nothing ran.
             ConnectionFailed: The cluster did not answer. The run stays SUBMITTED in the record.
         """
-        await asyncio.to_thread(self._recorder.submitted, run)
+        await asyncio.to_thread(self._recorder.submitted, run, reads)
         try:
             client = await self._clusters.client(run.cluster)
             seen = await client.submit(run.env, called, payload)
