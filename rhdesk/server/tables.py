@@ -93,8 +93,9 @@ class Writing(Reading, Protocol):
         ...
 
     def forget_before(self, seq: int) -> None:
-        """Drop the feed's entries up to *seq*, and the resources deleted by then. Versions stay,
-        and with them the ids of the ops: a request that comes twice, years apart, writes once."""
+        """Drop the feed's entries up to *seq*. Resources deleted by then may go as well; versions
+        stay, and with them the ids of the ops: a request that comes twice, years apart, writes
+        once."""
         ...
 
 

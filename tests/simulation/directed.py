@@ -298,6 +298,64 @@ def a_creation_that_joins_a_queue(parts: Parts) -> None:
     assert theirs.engine.view(rid) == config("/org/y", a=9, c=1)
 
 
+def a_name_given_up_and_taken_again(parts: Parts) -> None:
+    """Deleted, renamed away, made and renamed at once, each name used again: all offline."""
+    stage = Stage(parts, desks=1)
+    desk = stage.desks["d0"]
+    gone, moved = (desk.create(config(f"/org/{leaf}", a=0)) for leaf in ("gone", "moved"))
+    stage.sync()
+    desk.save(gone, None)
+    desk.create(config("/org/gone", a=1))
+    edit(desk, moved, name="/org/elsewhere")
+    desk.create(config("/org/moved", a=2))
+    made = desk.create(config("/org/made"))
+    edit(desk, made, name="/org/renamed")
+    desk.create(config("/org/made", a=3))
+    for _ in range(12):  # the last that may be sent is heard first
+        desk.engine.timed_out()
+        pushes = [r for r in stage.wants("d0") if isinstance(r, Push)]
+        for push in reversed(pushes):
+            desk.hear(push, stage.ask("d0", push))
+    stage.end()
+    assert not desk.replica.conflicts
+    assert {body["name"]: body.get("a") for body in live(desk) if body} == {
+        "/org/gone": 1,
+        "/org/elsewhere": 0,
+        "/org/moved": 2,
+        "/org/renamed": None,
+        "/org/made": 3,
+    }
+
+
+def names_swapped_while_nobody_answers(parts: Parts) -> None:
+    stage = Stage(parts, desks=1)
+    desk = stage.desks["d0"]
+    x, y = desk.create(config("/org/x")), desk.create(config("/org/y"))
+    stage.sync()
+    for rid, name in ((x, "/org/free"), (y, "/org/x"), (x, "/org/y")):
+        edit(desk, rid, name=name)
+    stage.end()
+    assert not desk.replica.conflicts
+    assert [(desk.engine.view(rid) or {})["name"] for rid in (x, y)] == ["/org/y", "/org/x"]
+
+
+def an_answer_about_a_name_that_comes_too_late(parts: Parts) -> None:
+    """It says that a name is taken; by then the one that had it has moved on."""
+    stage = Stage(parts)
+    rid = shared(stage)
+    mine, theirs = stage.desks["d0"], stage.desks["d1"]
+    mine.create(config(a=1))
+    creation = stage.push("d0")
+    taken = stage.ask("d0", creation)
+    edit(theirs, rid, name="/org/y")
+    stage.sync("d1")
+    page = stage.question("d0")
+    mine.hear(page, stage.ask("d0", page))
+    mine.hear(creation, taken)
+    stage.end()
+    assert sorted(body["name"] for body in live(theirs) if body) == [X, "/org/y"]
+
+
 def a_rename_to_a_name_that_is_taken(parts: Parts) -> None:
     stage = Stage(parts)
     rid = shared(stage, a=1)
@@ -511,6 +569,9 @@ SCENARIOS: Final[dict[str, Callable[[Parts], None]]] = {
         a_name_made_twice_and_merged,
         a_name_made_twice_at_odds,
         a_creation_that_joins_a_queue,
+        a_name_given_up_and_taken_again,
+        names_swapped_while_nobody_answers,
+        an_answer_about_a_name_that_comes_too_late,
         a_rename_to_a_name_that_is_taken,
         a_chain_of_renames,
         two_renames_of_one_resource,

@@ -121,6 +121,9 @@ class Reading:
 class Writing(Reading):
     """Satisfies `rhdesk.server.tables.Writing`; what is written is seen once it is committed."""
 
+    purges = True
+    """Whether what was deleted long ago is dropped; a database may, and may not."""
+
     def __init__(self, tables: Tables, crashpoint: Crashpoint, witness: Witness) -> None:
         super().__init__(tables)
         self._crashpoint = crashpoint
@@ -181,7 +184,7 @@ class Writing(Reading):
         def write() -> None:
             tables.oldest_seq = seq
             tables.feed = [entry for entry in tables.feed if entry.seq > seq]
-            for rid, stored in list(tables.resources.items()):
+            for rid, stored in list(tables.resources.items()) if self.purges else ():
                 if stored.body is None and stored.seq <= seq:
                     del tables.resources[rid]
                     self._witness.forgot(rid)
@@ -194,6 +197,7 @@ class MemoryDatabase:
 
     def __init__(self, epoch: str, crashpoint: Crashpoint, witness: Witness) -> None:
         self.tables = Tables(epoch)
+        self.purges = True
         self._crashpoint = crashpoint
         self._witness = witness
 
@@ -201,7 +205,9 @@ class MemoryDatabase:
         return Reading(self.tables)
 
     def writing(self) -> Writing:
-        return Writing(self.tables, self._crashpoint, self._witness)
+        writing = Writing(self.tables, self._crashpoint, self._witness)
+        writing.purges = self.purges
+        return writing
 
     def principals(self) -> Iterator[str]:
         return iter(self.tables.grants)

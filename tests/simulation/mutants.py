@@ -394,6 +394,42 @@ OF_THE_CODE: Final = (
         scenario="a_creation_that_joins_a_queue",
     ),
     Mutant(
+        "a name is taken before the queue has given it up",
+        ENGINE,
+        (
+            (
+                "        for mover in self._replica.ops_of(other.rid):\n",
+                "        for mover in ():\n",
+            ),
+        ),
+        seeds=0,
+        scenario="a_name_given_up_and_taken_again",
+    ),
+    Mutant(
+        "a name is taken before those who had it earlier in the queue",
+        ENGINE,
+        (
+            (
+                "            if other.rid != op.rid and other.accepted is None:\n",
+                "            if False:\n",
+            ),
+        ),
+        seeds=0,
+        scenario="a_name_given_up_and_taken_again",
+    ),
+    Mutant(
+        "an answer about a name counts however old",
+        ENGINE,
+        (
+            (
+                "base.epoch == epoch and base.stored.rev > other.rev:\n            return True",
+                "base.epoch == epoch and base.stored.rev > other.rev:\n            pass",
+            ),
+        ),
+        seeds=0,
+        scenario="an_answer_about_a_name_that_comes_too_late",
+    ),
+    Mutant(
         "answers to an earlier base count",
         ENGINE,
         (

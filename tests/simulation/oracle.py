@@ -196,6 +196,11 @@ class Oracle:
     ) -> None:
         """The store went back to what it was at *seq*."""
         lost: dict[str, Version] = {v.rid: v for v in self.lineage if v.seq > seq}
+        self._owed = {
+            op_id: debt
+            for op_id, debt in self._owed.items()
+            if not self._is_there_again(debt[0], debt[2])
+        }
         still_there = {v.rid for v in self.lineage if v.seq <= seq}
         for rid, version in lost.items():
             # Deleted, and not even made where the store is now: nothing to decide.
@@ -350,13 +355,8 @@ class Oracle:
     def _check_owed(self, desks: Sequence[Books]) -> None:
         """I6 after a restore: what it lost is in the conflicts of a holder, or there again."""
         for version, holders, seq in self._owed.values():
-            if not holders or version.op_id in self.op_ids:
+            if not holders or self._is_there_again(version, seq):
                 continue
-            if any(leaves(v.body) == leaves(version.body) for v in self._like(version)):
-                continue
-            since = [v for v in self.lineage if v.seq > seq]
-            if version.body is not None and _is_said(self.intents[version.op_id], since):
-                continue  # it was still waiting, and went onto what others wrote since
             kept = [
                 books
                 for books in desks
@@ -366,6 +366,16 @@ class Oracle:
             refused = any(version.op_id in books.refused for books in desks)
             if not kept and not refused:
                 raise Violation(f"I6 lost by a restore, and kept by nobody: {version} {holders}")
+
+    def _is_there_again(self, version: Version, seq: int) -> bool:
+        """Whether what was lost was written since, by itself or as part of something."""
+        if version.op_id in self.op_ids:
+            return True
+        if any(leaves(v.body) == leaves(version.body) for v in self._like(version)):
+            return True
+        # It was still waiting, and went onto what others wrote since.
+        since = [v for v in self.lineage if v.seq > seq]
+        return version.body is not None and _is_said(self.intents[version.op_id], since)
 
     def _like(self, version: Version) -> Iterable[Version]:
         return (v for v in self.lineage if v.rid == version.rid or v.name == version.name)

@@ -22,6 +22,7 @@ from rhdesk.sync.state import NOTHING, AskChanges, AskListing, Push, Request, Tr
 from rhdesk.wire.store import (
     Accepted,
     AccessRow,
+    Based,
     ChangesPage,
     HiddenRow,
     ListingPage,
@@ -176,6 +177,7 @@ class World:
         self._ids = 0
         self.oracle = Oracle("e0")
         self.database = parts.memory.MemoryDatabase("e0", self.crashpoint, self)
+        self.database.purges = seed % 2 == 0
         self.store = parts.store.Store(self.database, lambda: NOW)
         self.backup: Any = None
         self.database.tables.grants[ROOT] = {"/": Level.ADMIN}
@@ -252,9 +254,9 @@ class World:
         try:
             match request:
                 case Push():
-                    reply = self.store.put(
-                        desk, request.rid, request.op_id, request.based, request.put
-                    )
+                    # A creation says no epoch on the wire: If-None-Match: *.
+                    based = request.based if request.based.rev else Based("", 0)
+                    reply = self.store.put(desk, request.rid, request.op_id, based, request.put)
                 case AskChanges():
                     reply = self.store.changes(desk, request.epoch, request.since, 3)
                 case AskListing():
