@@ -12,12 +12,11 @@ never.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +29,7 @@ from rhdesk.sync.turn import Turns
 APPLICATION: Final = 0x72686473
 _BUSY_S: Final = 30.0
 _CACHE_KIB: Final = 16_384
-_UNWRITABLE: Final = ("full", "readonly", "unable to open", "disk I/O", "attempt to write")
+_DAMAGED: Final = ("no such table", "no such column", "malformed", "schema")
 
 
 class Table(NamedTuple):
@@ -247,31 +246,49 @@ class Pair:
 
     def replace_mirror(self, *, even_if_whole: bool = False) -> Path | None:
         """Put the mirror aside; the next one starts empty. Returns where the old one is."""
-        with self._turns.taken(alone=True):
+        with self._turns.taken(alone=True), self._understood():
             is_done = self._is_replaced()
             self._drop()
             return None if is_done and not even_if_whole else self._put_aside("mirror")
 
-    def replace_outbox(self, tables: Sequence[Table]) -> tuple[Path | None, list[Quarantined]]:
-        """Put the outbox aside and make a new one of every row that can be read and is whole.
+    def replace_outbox(
+        self, tables: Sequence[Table], finish: Callable[[Path, list[Quarantined]], None]
+    ) -> None:
+        """Put a new outbox in place of a damaged one, made of every row that is whole.
 
-        Returns where the old one is, and what is not in the new one.
+        Whenever this is cut off, either the old one is there and is mended again, or the new one is
+        with all that it will have.
+
+        Args:
+            finish: What else to write into the new one; told where the old one will be, and what
+                is not in the new one.
         """
+        file = self._files["main"]
         with self._turns.taken(alone=True), self._understood():
             is_done = self._is_replaced()
             self._drop()
+            if is_done or not file.exists():
+                return
             self._roll_back()
-            old = None if is_done else self._put_aside("main")
-            if old is None:
-                return None, []
-            whole, torn = _salvage(old, tables)
-            db = self._open()
-            db.execute("BEGIN IMMEDIATE")
-            with self._in_turn(db):
-                for table, rows in whole.items():
-                    self.put(table, rows)
-            db.execute("COMMIT")
-        return old, torn
+            aside, made = _aside(file), file.with_name("outbox.mended.db")
+            for left in (made, made.with_name(f"{made.name}-journal")):
+                left.unlink(missing_ok=True)
+            os.close(os.open(made, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            whole, torn = _salvage(file, tables)
+            with closing(sqlite3.connect(made, isolation_level=None)) as db:
+                db.execute("PRAGMA synchronous = EXTRA")
+                self._migrate(db, "main")
+                db.execute("BEGIN IMMEDIATE")
+                with self._in_turn(db):
+                    for table, rows in whole.items():
+                        self.put(table, rows)
+                    finish(aside, torn)
+                db.execute("COMMIT")
+            os.link(file, aside)
+            with suppress(FileNotFoundError):  # or it would be played back into the new one
+                file.with_name(f"{file.name}-journal").rename(f"{aside}-journal")
+            made.replace(file)
+            _flush(self.folder)
 
     def check(self) -> None:
         """Have SQLite look at every page.
@@ -307,37 +324,33 @@ class Pair:
 
     def _put_aside(self, name: str) -> Path | None:
         file = self._files[name]
-        aside = file.with_name(f"{file.stem}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.db")
-        try:
-            file.rename(aside)
-        except FileNotFoundError:
-            return None
-        except OSError as exc:
-            raise StoreUnwritable(f"{file} cannot be put aside: {exc.strerror}") from exc
-        # What SQLite needs to read it stays with it, and away from the new one.
-        journal = file.with_name(f"{file.name}-journal")
-        with suppress(FileNotFoundError):
-            journal.rename(f"{aside}-journal")
-        return aside
+        aside = _aside(file)
+        # First what SQLite needs to read it: left behind, it would be played back into the new one.
+        for suffix in ("-journal", ""):
+            with suppress(FileNotFoundError):
+                file.with_name(f"{file.name}{suffix}").rename(f"{aside}{suffix}")
+        return aside if aside.exists() else None
 
     @contextmanager
     def _understood(self) -> Generator[None]:
-        """SQLite's errors end here."""
+        """SQLite's errors end here; those of a program that uses it wrongly do not."""
         try:
             yield
         except sqlite3.OperationalError as exc:
             text = str(exc)
             if "locked" in text or "busy" in text:
                 raise StoreBusy(f"{self.folder} is in use by another program: {text}") from exc
-            if any(word in text for word in _UNWRITABLE):
-                raise StoreUnwritable(f"{self.folder} cannot be written: {text}") from exc
-            raise Damaged("", f"{self.folder}: {text}") from exc
+            if any(words in text for words in _DAMAGED):
+                raise Damaged("", f"{self.folder}: {text}") from exc
+            raise StoreUnwritable(f"{self.folder} cannot be written: {text}") from exc
         except sqlite3.DatabaseError as exc:
+            if type(exc) is not sqlite3.DatabaseError:
+                raise
             raise Damaged("", f"{self.folder}: {exc}") from exc
-        except OSError as exc:
-            if exc.errno in {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT}:
-                raise StoreUnwritable(f"{self.folder} cannot be written: {exc.strerror}") from exc
+        except StoreUnwritable:
             raise
+        except OSError as exc:
+            raise StoreUnwritable(f"{self.folder} cannot be written: {exc.strerror}") from exc
 
 
 class Quarantined(NamedTuple):
@@ -364,6 +377,19 @@ def _salvage(
             torn[table, values[0]] = Quarantined(table.name, values)
     lost = [each for (table, key), each in torn.items() if key not in whole[table]]
     return {table: list(rows.values()) for table, rows in whole.items()}, lost
+
+
+def _aside(file: Path) -> Path:
+    """Where a damaged file goes."""
+    return file.with_name(f"{file.stem}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.db")
+
+
+def _flush(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _identity(file: Path) -> tuple[int, int]:

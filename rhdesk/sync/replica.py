@@ -184,13 +184,10 @@ class SqliteReplica:
             self._mend_outbox(str(damage))
 
     def _mend_outbox(self, why: str) -> None:
-        old, torn = self._pair.replace_outbox(_OUTBOX)
-        if old is None:
-            return
         at = datetime.now(UTC)
 
-        def tell(rows: Rows) -> None:
-            rows.start_chains_anew()
+        def finish(old: Path, torn: list[Quarantined]) -> None:
+            self.rows.start_chains_anew()
             told = Refused(
                 op_id=f"mended-{at:%Y%m%dT%H%M%S}",
                 rid="",
@@ -202,10 +199,9 @@ class SqliteReplica:
                 at=at,
             )
             for refused in (told, *(_quarantined(each, at) for each in torn)):
-                rows.add_refused(refused)
+                self.rows.add_refused(refused)
 
-        with self._pair.writing():
-            tell(self.rows)
+        self._pair.replace_outbox(_OUTBOX, finish)
 
 
 class Rows:
