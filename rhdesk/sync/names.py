@@ -441,10 +441,10 @@ class ReplicaNames:
         self, rows: Rows, seen: Seen | None, body: Body, *, run_id: str = "", note: str = ""
     ) -> None:
         engine = Engine(rows, self._now, new_id)
-        if seen is None:
-            rows.apply(engine.create(body, run_id=run_id, note=note))
-        else:
+        if seen is not None:
             rows.apply(engine.save(seen.rid, body, run_id=run_id, note=note))
+        elif body is not None:
+            rows.apply(engine.create(body, run_id=run_id, note=note))
 
     def _record(self, rows: Rows, name: str, seen: Seen | None) -> Record:
         if seen is None:
@@ -477,9 +477,9 @@ def seen_named(rows: Rows, full: str) -> Seen | None:
 
 def seen_of(rows: Rows, rid: str) -> Seen | None:
     """A resource that is there, and not deleted."""
-    ops, base = rows.ops_of(rid), rows.base(rid)
-    body = ops[-1].body if ops else base.body if base is not None else None
-    return None if body is None else Seen(rid, body, base, ops[-1] if ops else None)
+    last, base = rows.last_op(rid), rows.base(rid)
+    body = last.body if last is not None else base.body if base is not None else None
+    return None if body is None else Seen(rid, body, base, last)
 
 
 def all_seen(rows: Rows, top: str) -> dict[str, Seen]:

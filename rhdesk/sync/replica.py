@@ -250,6 +250,10 @@ class Rows:
         rows = self._pair.rows(_CONFLICT, "WHERE conflict_id = ?", conflict_id)
         return next(map(_parked, rows), None)
 
+    def last_op(self, rid: str) -> Op | None:
+        """The newest op of one resource."""
+        return next(self._ops("WHERE rid = ? ORDER BY place DESC LIMIT 1", rid), None)
+
     # ---- by name
 
     def ops_named(self, name: str) -> list[Op]:
