@@ -14,7 +14,7 @@ from rhdesk.three_way import changes, merge, same, take
 Fields = dict[str, Any]
 Path = tuple[str, ...]
 
-_names = st.sampled_from(["a", "b", "c/d", "~", ""])
+_names = st.sampled_from(["a", "b", "c/d", "~1", ""])
 _values = st.sampled_from([0, 1, 1.0, True, None, "", "x", [], [1], [1.0], [{"a": 1}]])
 _fields: st.SearchStrategy[Fields] = st.recursive(
     st.dictionaries(_names, _values, max_size=3),
@@ -182,6 +182,11 @@ def test_values_that_python_thinks_equal_or_empty_are_different(one: Any, other:
     assert same(one, one)
     assert not same(one, other)
     assert [c.kind for c in changes({"a": one}, {"a": other})] == ["changed"]
+
+
+def test_a_number_written_otherwise_is_a_change() -> None:
+    assert merge({"a": 1}, {"a": 5}, {"a": 1.0}).overlaps == ["/a"]
+    assert merge({"a": 1}, {"a": True}, {"a": 1}).fields == {"a": True}
 
 
 def test_lists_count_as_one_value() -> None:
