@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from rhdesk.code.ancestry import ancestry_of
 from rhdesk.code.bundle import Bundle
 from rhdesk.code.closure import closure
 from rhdesk.code.signatures import methods_of, methods_of_ast, of_ast, of_callable
@@ -62,15 +63,19 @@ def bundle_of_spec(spec: str) -> tuple[Bundle, Blobs]:
         BadFunction: No such file, a syntax error, or nothing in it by that name.
     """
     source, node = parse_spec(spec)
-    is_class = isinstance(node, ast.ClassDef)
-    bundle = Bundle(
-        kind="module" if is_class else "function",
-        module=source.module,
-        qualname=source.qualname,
-        signature=of_ast(node),
-        methods=methods_of_ast(node) if isinstance(node, ast.ClassDef) else {},
+    bundle = Bundle(kind="function", module=source.module, qualname=source.qualname)
+    if not isinstance(node, ast.ClassDef):
+        return _with_tree(msgspec.structs.replace(bundle, signature=of_ast(node)), source)
+    assert source.root is not None, "a spec names a file"
+    assert source.file is not None, "a spec names a file"
+    ancestry = ancestry_of(source.root, source.file, node)
+    module = msgspec.structs.replace(
+        bundle,
+        kind="module",
+        signature=of_ast(node, ancestry),
+        methods=methods_of_ast(node, ancestry),
     )
-    return _with_tree(bundle, source)
+    return _with_tree(module, source)
 
 
 def bundle_of_instance(instance: object, *, state: dict[str, Any]) -> tuple[Bundle, Blobs]:
@@ -149,12 +154,13 @@ def record_bundle(record: Record) -> Bundle:
 
 
 def _with_tree(bundle: Bundle, source: Source) -> tuple[Bundle, Blobs]:
-    if source.root is None or source.file is None:
+    if source.root is None:
         return bundle, {}
-    paths = closure(source.root, source.file)
+    paths = closure(source.root, source.file) if source.file is not None else {}
     if source.kind == "value":
-        # Its own file came along by value; what it imports must be there to be imported.
-        paths.pop(source.file.relative_to(source.root).as_posix(), None)
+        if source.file is not None:
+            # Its own file came along by value; what it imports must be there to be imported.
+            paths.pop(source.file.relative_to(source.root).as_posix(), None)
         paths |= _loaded_from(source.root)
     blobs: Blobs = {}
     files: dict[str, str] = {}

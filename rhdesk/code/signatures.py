@@ -1,22 +1,25 @@
 """What a callable takes: read from a live function or from its source, and held against arguments.
 
 Reading the source imports nothing, so a form can be drawn for a function whose packages are not
-installed here.
+installed here. Both readings of one function agree, except where only the running program knows:
+the values of an enumeration, what a default computes to, docstrings that methods inherit.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-import enum
 import inspect
-import re
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from rhdesk.code.ancestry import Ancestry, own_ancestry
+from rhdesk.code.annotations import choices, held, read, shown, spelled, spelled_in
+from rhdesk.code.docstrings import told_of
+from rhdesk.code.fields import Field, fields_of
+from rhdesk.code.sources import definitions
 from rhdesk.errors import BadInput
 from rhdesk.models import Parameter, Signature
 
@@ -30,86 +33,64 @@ _KINDS: Final = {
 _PLACED: Final = {"positional_only", "positional_or_keyword"}
 _VARIABLE: Final = {"var_positional", "var_keyword"}
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+_MARKS: Final = {"var_positional": "*", "var_keyword": "**"}
+_ATTRIBUTES: Final = {"property", "cached_property", "setter", "getter", "deleter"}
+_OWN_PACKAGE: Final = __name__.partition(".")[0]
 
 # ---------------------------------------------------------------- reading
 
 
 def of_callable(fn: Callable[..., Any]) -> Signature:
-    """The signature of a live function; of a class, that of its construction."""
-    try:
-        seen = inspect.signature(fn)
-    except (TypeError, ValueError):
-        return Signature(text="(...)", doc=inspect.getdoc(fn) or "")
-    doc = inspect.getdoc(fn) or ""
-    told = _told_of(doc)
-    parameters = tuple(
-        Parameter(
-            name=each.name,
-            kind=_KINDS[each.kind],
-            annotation=_annotation(each.annotation),
-            required=each.default is each.empty and _KINDS[each.kind] not in _VARIABLE,
-            default=None if each.default is each.empty else _default(each.default),
-            choices=_choices(each.annotation),
-            doc=told.get(each.name, ""),
-        )
-        for each in seen.parameters.values()
-    )
-    target = inspect.unwrap(fn)
-    return Signature(
-        text=str(seen),
-        doc=doc,
-        parameters=parameters,
-        returns=_annotation(seen.return_annotation),
-        is_generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
-        is_async=inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target),
-    )
+    """The signature of a live function; of a class, that of its construction.
+
+    What does not tell what it takes is said to take anything.
+    """
+    return _of_live(fn)
 
 
 def methods_of(cls: type) -> dict[str, Signature]:
-    """The public methods of a live class, without ``self``."""
+    """The public methods of a live class and of those it inherits from, without ``self``.
+
+    Properties are attributes, and what `rhdesk.Module` brings is the handle's, not the user's.
+    """
     found: dict[str, Signature] = {}
-    for name, member in inspect.getmembers(cls):
-        if name.startswith("_") or not callable(member):
+    for name, member in inspect.getmembers_static(cls):
+        if name.startswith("_") or _is_ours(cls, name):
             continue
-        is_plain = inspect.isfunction(inspect.getattr_static(cls, name))
-        found[name] = _without_self(of_callable(member)) if is_plain else of_callable(member)
+        if isinstance(member, staticmethod | classmethod):
+            found[name] = _of_live(getattr(cls, name))
+        elif inspect.isroutine(member) and callable(member):
+            found[name] = _of_live(member, has_self=True)
     return found
 
 
-def of_ast(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Signature:
-    """The same from the source; of a class, that of its ``__init__``."""
+def of_ast(
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ancestry: Ancestry | None = None
+) -> Signature:
+    """The same from the source; of a class, that of its construction.
+
+    Args:
+        node: A definition.
+        ancestry: Of a class, what it inherits from.
+    """
     if isinstance(node, ast.ClassDef):
-        made = next((m for m in _members(node) if m.name == "__init__"), None)
-        doc = inspect.cleandoc(ast.get_docstring(node) or "")
-        if made is None:
-            return Signature(doc=doc)
-        return msgspec.structs.replace(_without_self(of_ast(made)), doc=doc, returns="")
-    doc = inspect.cleandoc(ast.get_docstring(node) or "")
-    told = _told_of(doc)
-    parameters = tuple(_parameters(node.args, told))
-    returns = ast.unparse(node.returns) if node.returns else ""
-    text = f"({ast.unparse(node.args)})" + (f" -> {returns}" if returns else "")
-    return Signature(
-        text=text,
-        doc=doc,
-        parameters=parameters,
-        returns=returns,
-        is_generator=_yields(node),
-        is_async=isinstance(node, ast.AsyncFunctionDef),
-    )
+        doc = _doc_in(node)
+        return _made(_construction(node, doc, ancestry or own_ancestry(node)), doc)
+    return _of_source(node)
 
 
-def methods_of_ast(node: ast.ClassDef) -> dict[str, Signature]:
-    """The public methods of a class in the source, without ``self``; bases are not followed."""
+def methods_of_ast(node: ast.ClassDef, ancestry: Ancestry | None = None) -> dict[str, Signature]:
+    """The public methods of a class in the source and of its bases, without ``self``."""
     found: dict[str, Signature] = {}
-    for member in _members(node):
-        marks = {ast.unparse(mark) for mark in member.decorator_list}
-        if member.name.startswith("_") or marks & {"property", "cached_property"}:
-            continue
-        if any(mark.endswith(("cached_property", ".setter", ".deleter")) for mark in marks):
-            continue
-        signature = of_ast(member)
-        found[member.name] = signature if "staticmethod" in marks else _without_self(signature)
+    for cls in [*reversed(ancestry.bases if ancestry else ()), node]:
+        for member in definitions(cls):
+            marks = {ast.unparse(mark).rpartition(".")[2] for mark in member.decorator_list}
+            if member.name.startswith("_"):
+                continue
+            if isinstance(member, ast.ClassDef) or marks & _ATTRIBUTES:
+                found.pop(member.name, None)
+            else:
+                found[member.name] = _of_source(member, has_self="staticmethod" not in marks)
     return found
 
 
@@ -124,14 +105,18 @@ def read_arguments(
     Raises:
         BadInput: A text does not spell a value of its parameter.
     """
-    by_name = {parameter.name: parameter for parameter in signature.parameters}
+    by_name = {p.name: p for p in signature.parameters if p.kind not in _VARIABLE}
     in_order = [p for p in signature.parameters if p.kind in _PLACED]
-    rest = next((p for p in signature.parameters if p.kind == "var_positional"), None)
-    read = [
-        _read(in_order[place] if place < len(in_order) else rest, value)
+    more = next((p for p in signature.parameters if p.kind == "var_positional"), None)
+    other = next((p for p in signature.parameters if p.kind == "var_keyword"), None)
+    read_placed = [
+        _read(in_order[place] if place < len(in_order) else more, value, f"value {place + 1}")
         for place, value in enumerate(placed)
     ]
-    return {name: _read(by_name.get(name), value) for name, value in named.items()}, read
+    read_named = {
+        name: _read(by_name.get(name, other), value, name) for name, value in named.items()
+    }
+    return read_named, read_placed
 
 
 def bind(
@@ -155,89 +140,56 @@ def bind(
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise BadInput(f"{takes}; {given!r} is not one of them{hint}")
     for parameter in in_order[: len(placed)]:
-        if parameter.name in named:
+        # Beside **kwargs the name of a positional-only parameter is free to be used again.
+        is_free = takes_any and parameter.kind == "positional_only"
+        if parameter.name in named and not is_free:
             raise BadInput(f"{takes}; {parameter.name} was given twice")
     args, kwargs = list(placed), dict(named)
+    skipped = ""
     for parameter in in_order[len(placed) :]:
         if parameter.name not in kwargs:
             if parameter.required:
                 raise BadInput(_missing(name, parameter, takes))
+            skipped = skipped or parameter.name
         elif parameter.kind == "positional_only":
+            if skipped:
+                raise BadInput(
+                    f"{takes}; {parameter.name} goes by position only, so give {skipped} too"
+                )
             args.append(kwargs.pop(parameter.name))
     for parameter in signature.parameters:
-        if (
-            parameter.kind == "keyword_only"
-            and parameter.required
-            and parameter.name not in kwargs
-        ):
+        is_named_only = parameter.kind == "keyword_only"
+        if is_named_only and parameter.required and parameter.name not in kwargs:
             raise BadInput(_missing(name, parameter, takes))
     return args, kwargs
 
 
 def read_text(parameter: Parameter, text: str) -> Any:
-    """What *text* means for *parameter*.
+    """What *text* means for *parameter*; without an annotation, JSON if it is, else itself.
 
     Raises:
         BadInput: Nothing; the message shows what a right one looks like.
     """
-    annotation = parameter.annotation.replace(" ", "")
-    kinds = set(re.split(r"[|\[\],]", annotation)) - {""}
     if parameter.choices:
         chosen = {str(choice): choice for choice in parameter.choices}
         if text not in chosen:
-            raise BadInput(f"{parameter.name} is one of {', '.join(chosen)}, not {text!r}")
+            near = difflib.get_close_matches(text, chosen, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise BadInput(f"{parameter.name} is one of {', '.join(chosen)}, not {text!r}{hint}")
         return chosen[text]
-    if text in {"None", "null"} and ("None" in kinds or "Optional" in kinds):
-        return None
-    kinds -= {"None", "Optional", "typing.Optional", "Union"}
-    if kinds == {"str"}:
-        return text
-    if kinds == {"bool"}:
-        return _bool(parameter, text)
-    if kinds in ({"int"}, {"float"}, {"int", "float"}):
-        return _number(parameter, text, kinds)
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as exc:
-        if kinds & {"list", "dict", "tuple", "set", "Sequence", "Mapping", "List", "Dict"}:
-            raise BadInput(
-                f'{parameter.name} is {parameter.annotation}, as JSON: [1, 2] or {{"a": 1}}; '
-                f"{text!r} is not: {exc}"
-            ) from exc
-        return text
+        return read(parameter.annotation, text)
+    except ValueError as exc:
+        raise BadInput(f"{parameter.name} is {exc}") from exc
 
 
-def _read(parameter: Parameter | None, value: Any) -> Any:
+def _read(parameter: Parameter | None, value: Any, name: str) -> Any:
     if not isinstance(value, str):
         return value
-    return read_text(parameter or Parameter(name="it"), value)
-
-
-def _bool(parameter: Parameter, text: str) -> bool:
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in known:
-        raise BadInput(f"{parameter.name} is true or false, not {text!r}")
-    return known[text.lower()]
-
-
-def _number(parameter: Parameter, text: str, kinds: set[str]) -> int | float:
-    digits = text.replace("_", "")
-    try:
-        return int(digits) if "int" in kinds else float(digits)
-    except ValueError:
-        pass
-    try:
-        number = float(digits)
-    except ValueError:
-        raise BadInput(_no_number(parameter, text)) from None
-    if "float" not in kinds:
-        raise BadInput(_no_number(parameter, text))
-    return number
-
-
-def _no_number(parameter: Parameter, text: str) -> str:
-    example = "3" if parameter.annotation.startswith("int") else "0.3"
-    return f"{parameter.name} is {parameter.annotation}, like {example}; {text!r} is not"
+    parameter = parameter or Parameter(name=name)
+    if parameter.kind in _VARIABLE:
+        parameter = msgspec.structs.replace(parameter, name=name)
+    return read_text(parameter, value)
 
 
 def _missing(name: str, parameter: Parameter, takes: str) -> str:
@@ -247,9 +199,8 @@ def _missing(name: str, parameter: Parameter, takes: str) -> str:
 
 
 def _listed(signature: Signature) -> str:
-    marks = {"var_positional": "*", "var_keyword": "**"}
     names = [
-        marks.get(p.kind, "")
+        _MARKS.get(p.kind, "")
         + p.name
         + ("" if p.required or p.kind in _VARIABLE else f"={p.default!r}")
         for p in signature.parameters
@@ -257,109 +208,161 @@ def _listed(signature: Signature) -> str:
     return ", ".join(names) or "nothing"
 
 
-# ---------------------------------------------------------------- underneath
+# ---------------------------------------------------------------- a live callable
 
 
-def _members(node: ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return [m for m in node.body if isinstance(m, _FUNCTION)]
+class _Seen(msgspec.Struct, frozen=True):
+    """A parameter, and its default as the signature's text shows it."""
+
+    parameter: Parameter
+    default: str = ""
 
 
-def _without_self(signature: Signature) -> Signature:
-    rest = signature.parameters[1:]
-    text = re.sub(r"^\(\w+(?:: [^,)]*)?(?:, /)?(?:, )?", "(", signature.text, count=1)
-    return msgspec.structs.replace(signature, parameters=rest, text=text)
+_ANYTHING: Final = (
+    _Seen(Parameter(name="args", kind="var_positional", required=False)),
+    _Seen(Parameter(name="kwargs", kind="var_keyword", required=False)),
+)
 
 
-def _parameters(args: ast.arguments, told: Mapping[str, str]) -> list[Parameter]:
+def _of_live(fn: Callable[..., Any], *, has_self: bool = False) -> Signature:
+    doc = _doc(fn)
+    try:
+        given = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return _made(_ANYTHING, doc)
+    told, function = told_of(doc), inspect.unwrap(fn)
+    if inspect.isclass(fn):
+        function = vars(fn).get("__init__", fn)
+        told = told_of(inspect.getdoc(function) or "") | told if function is not fn else told
+    names = getattr(function, "__globals__", {})
+    seen = [_live(each, told, names) for each in given.parameters.values()]
+    if inspect.isclass(fn):
+        return _made(seen, doc)
+    return _made(
+        _without_self(seen) if has_self else seen,
+        doc,
+        returns=spelled(given.return_annotation),
+        is_generator=inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+        is_async=inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
+    )
+
+
+def _live(each: inspect.Parameter, told: Mapping[str, str], names: Mapping[str, Any]) -> _Seen:
+    kind = _KINDS[each.kind]
+    has_default = each.default is not each.empty
+    parameter = Parameter(
+        name=each.name,
+        kind=kind,
+        annotation=spelled(each.annotation),
+        required=not has_default and kind not in _VARIABLE,
+        default=held(each.default) if has_default else None,
+        choices=choices(each.annotation, names=names),
+        doc=told.get(each.name, ""),
+    )
+    return _Seen(parameter, shown(each.default) if has_default else "")
+
+
+def _doc(fn: Callable[..., Any]) -> str:
+    """Its docstring; a class has only its own, and not what `dataclass` wrote for it."""
+    if not inspect.isclass(fn):
+        return inspect.getdoc(fn) or ""
+    doc = vars(fn).get("__doc__")
+    is_written = hasattr(fn, "__dataclass_fields__") and str(doc).startswith(f"{fn.__name__}(")
+    return "" if is_written or not isinstance(doc, str) else inspect.cleandoc(doc)
+
+
+def _is_ours(cls: type, name: str) -> bool:
+    owner = next((each for each in cls.__mro__ if name in vars(each)), cls)
+    return owner.__module__.partition(".")[0] == _OWN_PACKAGE
+
+
+# ---------------------------------------------------------------- the source
+
+
+def _of_source(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, *, has_self: bool = False
+) -> Signature:
+    doc = _doc_in(node)
+    seen = _parameters(node.args, told_of(doc))
+    return _made(
+        _without_self(seen) if has_self else seen,
+        doc,
+        returns=spelled_in(node.returns),
+        is_generator=_yields(node),
+        is_async=isinstance(node, ast.AsyncFunctionDef),
+    )
+
+
+def _construction(node: ast.ClassDef, doc: str, ancestry: Ancestry) -> list[_Seen]:
+    """What making an instance takes: of the nearest class that says so."""
+    classes = [node, *ancestry.bases]
+    for place, cls in enumerate(classes):
+        members = {each.name: each for each in definitions(cls) if isinstance(each, _FUNCTION)}
+        if made := members.get("__init__") or members.get("__new__"):
+            told = told_of(_doc_in(made)) | told_of(doc)
+            return _without_self(_parameters(made.args, told))
+        if fields := fields_of(classes[place:]):
+            return [_field(each, told_of(doc)) for each in fields]
+    return [] if ancestry.is_whole else [*_ANYTHING]
+
+
+def _field(field: Field, told: Mapping[str, str]) -> _Seen:
+    kind = "keyword_only" if field.is_named_only else "positional_or_keyword"
+    arg = ast.arg(field.name, field.annotation)
+    if not field.is_made:
+        return _in_source(arg, field.default, kind, told)
+    seen = _in_source(arg, ast.Constant(None), kind, told)
+    # As `dataclass` shows a default that is made anew each time.
+    return _Seen(msgspec.structs.replace(seen.parameter, default="<factory>"), "<factory>")
+
+
+def _parameters(args: ast.arguments, told: Mapping[str, str]) -> list[_Seen]:
     placed = [*args.posonlyargs, *args.args]
     defaults: list[ast.expr | None] = [None] * (len(placed) - len(args.defaults))
     defaults += args.defaults
-    found: list[Parameter] = []
+    found: list[_Seen] = []
     for each, default in zip(placed, defaults, strict=True):
         kind = "positional_only" if each in args.posonlyargs else "positional_or_keyword"
-        found.append(_parameter(each, default, kind, told))
+        found.append(_in_source(each, default, kind, told))
     if args.vararg:
-        found.append(_parameter(args.vararg, None, "var_positional", told))
+        found.append(_in_source(args.vararg, None, "var_positional", told))
     for each, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
-        found.append(_parameter(each, default, "keyword_only", told))
+        found.append(_in_source(each, default, "keyword_only", told))
     if args.kwarg:
-        found.append(_parameter(args.kwarg, None, "var_keyword", told))
+        found.append(_in_source(args.kwarg, None, "var_keyword", told))
     return found
 
 
-def _parameter(
+def _in_source(
     arg: ast.arg, default: ast.expr | None, kind: str, told: Mapping[str, str]
-) -> Parameter:
-    annotation = ast.unparse(arg.annotation) if arg.annotation else ""
-    if isinstance(arg.annotation, ast.Constant) and isinstance(arg.annotation.value, str):
-        annotation = arg.annotation.value
-    return Parameter(
+) -> _Seen:
+    annotation = spelled_in(arg.annotation)
+    value, text = _default(default)
+    parameter = Parameter(
         name=arg.arg,
         kind=kind,
         annotation=annotation,
         required=default is None and kind not in _VARIABLE,
-        default=None if default is None else _default_ast(default),
-        choices=_choices_ast(arg.annotation),
+        default=value,
+        choices=choices(annotation),
         doc=told.get(arg.arg, ""),
     )
+    return _Seen(parameter, text)
 
 
-def _default_ast(node: ast.expr) -> Any:
+def _default(node: ast.expr | None) -> tuple[Any, str]:
+    """A default's value, if it is written out, and how it is shown."""
+    if node is None:
+        return None, ""
     try:
-        return _default(ast.literal_eval(node))
+        value = ast.literal_eval(node)
     except (ValueError, TypeError):
-        return ast.unparse(node)
+        return ast.unparse(node), ast.unparse(node)
+    return held(value), shown(value)
 
 
-def _default(value: Any) -> Any:
-    """The default, if JSON can hold it, else its `repr`."""
-    if isinstance(value, enum.Enum):
-        return value.value
-    try:
-        return msgspec.json.decode(msgspec.json.encode(value)) if _is_json(value) else repr(value)
-    except (TypeError, ValueError):
-        return repr(value)
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_json(each) for each in value)  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_json(v) for k, v in value.items())  # pyright: ignore[reportUnknownVariableType]
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _annotation(annotation: Any) -> str:
-    if annotation is inspect.Signature.empty:
-        return ""
-    if isinstance(annotation, str):
-        return annotation
-    return inspect.formatannotation(annotation)
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    if isinstance(annotation, str):
-        try:
-            return _choices_ast(ast.parse(annotation, mode="eval").body)
-        except SyntaxError:
-            return ()
-    if typing.get_origin(annotation) is typing.Literal:
-        return typing.get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return tuple(member.value for member in annotation)
-    return ()
-
-
-def _choices_ast(node: ast.expr | None) -> tuple[Any, ...]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return _choices(node.value)
-    if not isinstance(node, ast.Subscript) or not ast.unparse(node.value).endswith("Literal"):
-        return ()
-    try:
-        values = ast.literal_eval(node.slice)
-    except ValueError:
-        return ()
-    return values if isinstance(values, tuple) else (values,)
+def _doc_in(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    return inspect.cleandoc(ast.get_docstring(node) or "")
 
 
 def _yields(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -374,45 +377,50 @@ def _yields(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return False
 
 
-_GOOGLE: Final = re.compile(
-    r"^(?:Args|Arguments|Parameters):\s*$\n((?:[ \t]+.*(?:\n|$)|\s*\n)+)", re.M
-)
-_GOOGLE_ITEM: Final = re.compile(r"^(\s+)\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
-_SPHINX: Final = re.compile(r"^:param\s+(?:[\w\[\], .]+\s+)?(\w+):\s*(.*)$", re.M)
-_NUMPY: Final = re.compile(r"^Parameters\n-{3,}\n((?:.+(?:\n|$)|\n(?=[ \t]))+)", re.M)
-_NUMPY_ITEM: Final = re.compile(r"^(\w+)\s*(?::.*)?$")
+# ---------------------------------------------------------------- both
 
 
-def _told_of(doc: str) -> dict[str, str]:
-    """What a docstring says of each parameter; Google, NumPy and Sphinx forms."""
-    told = {name: text.strip() for name, text in _SPHINX.findall(doc)}
-    if block := _GOOGLE.search(doc):
-        told |= _told_google(block.group(1))
-    if block := _NUMPY.search(doc):
-        told |= _told_numpy(block.group(1))
-    return told
+def _without_self(seen: list[_Seen]) -> list[_Seen]:
+    return seen[1:] if seen and seen[0].parameter.kind in _PLACED else seen
 
 
-def _told_google(block: str) -> dict[str, str]:
-    told: dict[str, str] = {}
-    indent, name = None, ""
-    for line in block.splitlines():
-        item = _GOOGLE_ITEM.match(line)
-        if item and (indent is None or len(item[1]) == indent):
-            indent, name = len(item[1]), item[2]
-            told[name] = item[3].strip()
-        elif name and line.strip():
-            told[name] = f"{told[name]} {line.strip()}".strip()
-    return told
+def _made(
+    seen: Sequence[_Seen],
+    doc: str,
+    *,
+    returns: str = "",
+    is_generator: bool = False,
+    is_async: bool = False,
+) -> Signature:
+    return Signature(
+        text=_text(seen, returns),
+        doc=doc,
+        parameters=tuple(each.parameter for each in seen),
+        returns=returns,
+        is_generator=is_generator,
+        is_async=is_async,
+    )
 
 
-def _told_numpy(block: str) -> dict[str, str]:
-    told: dict[str, str] = {}
-    name = ""
-    for line in block.splitlines():
-        if item := _NUMPY_ITEM.match(line):
-            name = item[1]
-            told[name] = ""
-        elif name and line.strip():
-            told[name] = f"{told[name]} {line.strip()}".strip()
-    return told
+def _text(seen: Sequence[_Seen], returns: str) -> str:
+    """As `inspect.signature` prints it, the annotations plain."""
+    words: list[str] = []
+    kinds = [each.parameter.kind for each in seen]
+    for place, (each, kind) in enumerate(zip(seen, kinds, strict=True)):
+        is_first_named = kind == "keyword_only" and kind not in kinds[:place]
+        if is_first_named and "var_positional" not in kinds:
+            words.append("*")
+        words.append(_one(each))
+        if kind == "positional_only" and kinds[place + 1 : place + 2] != [kind]:
+            words.append("/")
+    return f"({', '.join(words)})" + (f" -> {returns}" if returns else "")
+
+
+def _one(seen: _Seen) -> str:
+    parameter = seen.parameter
+    text = _MARKS.get(parameter.kind, "") + parameter.name
+    if parameter.annotation:
+        text += f": {parameter.annotation}"
+    if seen.default:
+        text += f" = {seen.default}" if parameter.annotation else f"={seen.default}"
+    return text

@@ -297,7 +297,7 @@ def test_a_docstring_reaches_the_terminal_without_what_it_would_obey(
     rhdesk: Callable[..., Done],
 ) -> None:
     done = rhdesk("show", "app.py:train")
-    assert done.stdout.startswith("app.py:train(alpha: float, epochs: int=3)")
+    assert done.stdout.startswith("app.py:train(alpha: float, epochs: int = 3)")
     assert "Fit red." in done.stdout
     assert "\x1b" not in done.stdout
 

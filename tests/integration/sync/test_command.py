@@ -57,7 +57,7 @@ def test_a_conflict_from_end_to_end(people: tuple[Person, Person]) -> None:
     write_app(ada, 0.1)
     assert "the store has it" in ada.say("save", "app.py:train", "/team/train")
     bob.say("sync")
-    assert "/team/train(alpha: float=0.1) -> float" in bob.say("show", "/team/train")
+    assert "/team/train(alpha: float = 0.1) -> float" in bob.say("show", "/team/train")
     listed = bob.say("ls", "/team")
     assert "SYNC" in listed
     assert "current" in listed
@@ -79,12 +79,12 @@ def test_a_conflict_from_end_to_end(people: tuple[Person, Person]) -> None:
     assert bob.data("conflicts") == []
     bob.say("sync")
     ada.say("sync")
-    assert "alpha: float=0.3" in ada.say("show", "/team/train")
+    assert "alpha: float = 0.3" in ada.say("show", "/team/train")
 
     assert "in conflict again" in bob.say("conflicts", short, "--undo")
     assert len(bob.data("conflicts")) == 1
     bob.say("conflicts", short, "--copy-to", "~/mine")
-    assert "alpha: float=0.3" in bob.say("show", "~/mine")
+    assert "alpha: float = 0.3" in bob.say("show", "~/mine")
     bob.say("conflicts", short, "--take", "theirs", code=3)
     ada.say("conflicts", "--take", "ours", code=2)
     versions = ada.data("history", "/team/train")
