@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from rhdesk.errors import RhdeskError, StoreUnwritable
+from rhdesk.errors import RhdeskError, StoreBusy, StoreUnwritable
 from rhdesk.foreign import clean
 from rhdesk.models import Finding
 from rhdesk.rns import config_file, index
@@ -26,6 +26,7 @@ from rhdesk.rns.local import LocalStore
 _LOOKS: Final = 3
 """Others may write while this looks: what differs so many times in a row does differ."""
 _OLD_S: Final = 60.0
+_LOCKED_S: Final = 5.0
 _SHOWN: Final = 5
 
 
@@ -70,13 +71,19 @@ def rebuild(store: LocalStore) -> list[Finding]:
 
 
 def _left_behind(store: LocalStore) -> Iterator[Finding]:
-    _, unfinished = store.place.scan(())
-    for folder in dict.fromkeys(unfinished):
+    unfinished = store.place.unfinished()
+    if not unfinished:
+        return
+    with suppress(StoreBusy, StoreUnwritable), store.place.locked(_LOCKED_S):
+        for folder in unfinished:
+            store.place.clear(folder)
+    still = store.place.unfinished()
+    for folder in unfinished:
         yield Finding(
             store="names",
-            what=f"a save of ~/{clean(folder)} was cut off before it was saved; "
-            "what it left behind is removed",
-            is_mended=True,
+            what=f"a save of ~/{clean(folder)} was cut off before it was saved, and left a file",
+            is_mended=folder not in still,
+            remedy="the next save of that name removes it" if folder in still else "",
         )
 
 

@@ -173,6 +173,17 @@ class WorkTree(msgspec.Struct, frozen=True):
                 os.close(descriptor)
         return found, unfinished
 
+    def unfinished(self) -> list[str]:
+        """Every folder in which a killed process left what it had staged.
+
+        `scan` comes by those of names that are not saved yet; the others wait for the next save.
+        """
+        return [
+            Path(folder).relative_to(self.rh).as_posix()
+            for folder, _, files in os.walk(self.rh)
+            if any(file.startswith(_STAGED) for file in files)
+        ]
+
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of one file; None if there is none, or not as `scan` would find it."""
         path = str(self.rh)
@@ -243,7 +254,7 @@ class WorkTree(msgspec.Struct, frozen=True):
         file = self.file(name)
         try:
             os.replace(staged.temporary, file)
-            _sync_folder(file.parent)
+            flush_folder(file.parent)
         except OSError as exc:
             raise _unplaced(file, exc) from exc
 
@@ -263,7 +274,7 @@ class WorkTree(msgspec.Struct, frozen=True):
         try:
             file.unlink(missing_ok=True)
             if file.parent.is_dir():
-                _sync_folder(file.parent)
+                flush_folder(file.parent)
         except OSError as exc:
             raise _unplaced(file, exc) from exc
         self._prune(file.parent)
@@ -319,7 +330,7 @@ class WorkTree(msgspec.Struct, frozen=True):
                         20, "is in the way: not a folder", str(path)
                     ) from None
             else:
-                _sync_folder(above)
+                flush_folder(above)
 
     def _sweep(self, folder: Path) -> None:
         """Remove what a killed process had staged; under the lock, it is nobody's."""
@@ -371,7 +382,20 @@ def _git_dir(folder: Path) -> Path | None:
     return git_dir if (git_dir / "HEAD").is_file() else None
 
 
-def _sync_folder(folder: Path) -> None:
+def flush_tree(top: Path) -> None:
+    """Have every file and folder below *top* on the disk."""
+    for folder, _, files in os.walk(top):
+        for name in files:
+            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        flush_folder(Path(folder))
+
+
+def flush_folder(folder: Path) -> None:
+    """Have what is in *folder*, and what is not any more, on the disk."""
     descriptor = os.open(folder, _FOLDER)
     try:
         os.fsync(descriptor)
