@@ -18,6 +18,8 @@
     + RunCancelled                   11
     + RunTimedOut                    12
     + RunLost                        13  nobody can know how it ended; look before calling again
+  + DamagedStore                     14  restore a backup of the store
+  + BadSchema                        15  bring this rhdesk, or the database, up to date
 
 Every class has a `code` that crosses the wire and becomes the same class on the other side, and
 the `exit_code` the command ends with.
@@ -220,12 +222,27 @@ class RunLost(RunFailed):
     exit_code = 13
 
 
+class DamagedStore(RhdeskError):
+    """A row of the store does not match its hash: the disk, or somebody, changed it."""
+
+    code = "damaged_store"
+    exit_code = 14
+
+
+class BadSchema(RhdeskError):
+    """A database that this release cannot use."""
+
+    code = "bad_schema"
+    exit_code = 15
+
+
 def error_classes() -> dict[str, type[RhdeskError]]:
-    """Every class by its `code`."""
+    """Every class that has a `code` of its own, by that."""
     found: dict[str, type[RhdeskError]] = {}
     waiting: list[type[RhdeskError]] = [RhdeskError]
     while waiting:
         cls = waiting.pop()
-        found[cls.code] = cls
+        if "code" in vars(cls):
+            found[cls.code] = cls
         waiting.extend(cls.__subclasses__())
     return found

@@ -11,15 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rhdesk.errors import RhdeskError
+from rhdesk.errors import BadSchema
 from rhdesk.server.sql import Execute, SqlTables, Step, moment
 from rhdesk.server.tables import Head
-
-
-class BadSchema(RhdeskError):
-    """The database is not one this release can use."""
-
-    code = "bad_schema"
 
 
 def steps() -> list[Step]:

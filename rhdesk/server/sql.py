@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from rhdesk.access.levels import Level, folder_of
-from rhdesk.errors import RhdeskError
+from rhdesk.errors import DamagedStore
 from rhdesk.server.tables import Entry, Head
 from rhdesk.wire.canonical import spell
 from rhdesk.wire.store import Stored
@@ -39,12 +39,6 @@ class Step(NamedTuple):
 
 Execute = Callable[[str, Sequence[Any]], Rows]
 """Runs one statement; parameters are ``?`` in either database."""
-
-
-class DamagedStore(RhdeskError):
-    """A row does not match its hash: the disk, or somebody, changed it."""
-
-    code = "damaged_store"
 
 
 class SqlDatabase(Protocol):

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from rhdesk.errors import StoreBusy, StoreUnwritable
+from rhdesk.errors import DamagedStore, StoreBusy, StoreUnwritable
 from rhdesk.server import schema
-from rhdesk.server.sql import DamagedStore, SqlTables
+from rhdesk.server.sql import SqlTables
 
 _WAITS_S: Final = 30.0
 """For another process: a second server, a backup, the command line."""

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from rhdesk.access.levels import Level
-from rhdesk.errors import RhdeskError
+from rhdesk.errors import DamagedStore, RhdeskError
 from rhdesk.server.serve import open_database
-from rhdesk.server.sql import DamagedStore, SqlDatabase, seal
+from rhdesk.server.sql import SqlDatabase, seal
 from rhdesk.server.store import Store
 from rhdesk.server.tokens import Accounts
 from rhdesk.wire.store import Accepted, Based, Put
