@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rhdesk.errors import BadInput, NotFound, Refused
 from rhdesk.models import Name, StoreState, Version
+from rhdesk.three_way import Merged, merge
 from tests.integration.server.conftest import Served
 from tests.integration.sync.laptop import Laptop, grant
 
@@ -209,56 +211,86 @@ async def test_a_token_that_was_revoked_is_told(
 # ---- a week apart
 
 
+class Week:
+    """Two laptops write for seven days without a network, and then both sync."""
+
+    def __init__(self, ada: Laptop, bob: Laptop) -> None:
+        self.laptops = {"ada": ada, "bob": bob}
+        self.conflicts = 0
+        self._acknowledged: list[tuple[str, str, str]] = []
+        """Of each edit: name, field, and a value that is in no other edit."""
+
+    async def apart(self, edits: int) -> None:
+        for name in SHARED:
+            await self.laptops["ada"].save(name, **dict.fromkeys(FIELDS, 0))
+        for laptop in self.laptops.values():
+            await laptop.settle()
+        for who, laptop in self.laptops.items():
+            draw = random.Random(who)
+            own = [f"/team/{who}/o{n}" for n in range(40)]
+            for number in range(edits):
+                if number % (edits // DAYS) == 0:
+                    laptop.pass_time(timedelta(days=1))
+                name = draw.choice(SHARED if draw.random() < 0.5 else own)
+                field, value = draw.choice(FIELDS), f"{who}-{number}"
+                await laptop.change(name, **{field: value})
+                self._acknowledged.append((name, field, value))
+            assert (await laptop.store.state()).queued == edits
+
+    async def together(self, first: str) -> None:
+        order = sorted(self.laptops, key=lambda who: who != first)
+        for who in (*order, *order):
+            await self.laptops[who].settle()
+        ada, bob = [
+            {r.name: (r.version, r.config) for r in await laptop.names()}
+            for laptop in self.laptops.values()
+        ]
+        assert ada == bob
+
+    async def lost(self) -> list[tuple[str, str, str]]:
+        """Edits that are in no version and no conflict, on neither side."""
+        kept: set[tuple[str, str, object]] = set()
+        for laptop in self.laptops.values():
+            for record in await laptop.names():
+                for version in await _all_versions(laptop, Name.parse(record.name)):
+                    kept |= {(record.name, k, str(v)) for k, v in version.config.items()}
+            found = await laptop.store.call(lambda names: names.conflicts())
+            for each in found:
+                kept |= {(each.name, k, str(v)) for k, v in (each.ours or {}).items()}
+            self.conflicts += len(found)
+            state = await laptop.store.state()
+            assert (state.conflicts, state.rejected) == (len(found), 0)
+        return [edit for edit in self._acknowledged if edit not in kept]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["ada", "bob"])
 async def test_a_week_apart_and_nothing_is_lost(
     pair: tuple[Laptop, Laptop], first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ada, bob = pair
-    for name in SHARED:
-        await ada.save(name, **dict.fromkeys(FIELDS, 0))
-    await ada.settle()
-    await bob.settle()
-
-    acknowledged: list[tuple[str, str, str, str]] = []
-    """Of each acknowledged edit: who, name, field, and a value that is in no other edit."""
-    for who, laptop, seed in (("ada", ada, 1), ("bob", bob, 2)):
-        draw = random.Random(seed)
-        own = [f"/team/{who}/o{n}" for n in range(40)]
-        for number in range(EDITS):
-            if number % (EDITS // DAYS) == 0:
-                laptop.pass_time(timedelta(days=1))
-            name = draw.choice(SHARED if draw.random() < 0.5 else own)
-            field, value = draw.choice(FIELDS), f"{who}-{number}"
-            await laptop.change(name, **{field: value})
-            acknowledged.append((who, name, field, value))
-        assert (await laptop.store.state()).queued >= EDITS
-
-    order = (ada, bob) if first == "ada" else (bob, ada)
-    for laptop in (*order, *order):
-        await laptop.settle()
-
-    sides = [
-        {r.name: (r.version, r.config) for r in await laptop.names()} for laptop in (ada, bob)
-    ]
-    assert sides[0] == sides[1]
-    kept: set[str] = set()
-    conflicts = 0
-    for laptop in (ada, bob):
-        for record in await laptop.names():
-            for version in await _all_versions(laptop, Name.parse(record.name)):
-                kept |= {f"{record.name} {k} {v}" for k, v in version.config.items()}
-        found = await laptop.store.call(lambda names: names.conflicts())
-        conflicts += len(found)
-        for each in found:
-            kept |= {f"{each.name} {k} {v}" for k, v in (each.ours or {}).items()}
-        assert (await laptop.store.state()).conflicts == len(found)
-        assert (await laptop.store.state()).rejected == 0
-    lost = [edit for edit in acknowledged if f"{edit[1]} {edit[2]} {edit[3]}" not in kept]
-    assert lost == []
-    assert conflicts > 0
+    week = Week(*pair)
+    await week.apart(EDITS)
+    await week.together(first)
+    assert await week.lost() == []
+    assert week.conflicts > 0
     with capsys.disabled():
-        print(f"\n{len(acknowledged)} edits acknowledged, 0 lost, {conflicts} conflicts listed")
+        print(f"\n{2 * EDITS} edits acknowledged, 0 lost, {week.conflicts} conflicts listed")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_where_the_last_one_wins_edits_are_lost_and_noticed(
+    pair: tuple[Laptop, Laptop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: a merge that finds no two fields at odds."""
+
+    def careless(*sides: Mapping[str, Any]) -> Merged:
+        return Merged(merge(*sides).fields, [])
+
+    monkeypatch.setattr("rhdesk.sync.rebase.merge", careless)
+    week = Week(*pair)
+    await week.apart(140)
+    await week.together("ada")
+    assert await week.lost()
 
 
 async def _all_versions(laptop: Laptop, name: Name) -> list[Version]:
