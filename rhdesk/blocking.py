@@ -26,9 +26,11 @@ from rhdesk.models import (
     Conflict,
     DaemonState,
     Diff,
+    Edge,
     Env,
     EnvSpec,
     Finding,
+    Lineage,
     LogHit,
     LogLine,
     NodeStats,
@@ -171,6 +173,7 @@ class Desk:
         as_json: bool = True,
         keep: str = "",
         run_id: str = "",
+        reads: tuple[tuple[str, str], ...] = (),
     ) -> Run:
         return self.portal.call(
             partial(
@@ -187,6 +190,7 @@ class Desk:
                 as_json=as_json,
                 keep=keep,
                 run_id=run_id,
+                reads=reads,
             )
         )
 
@@ -271,6 +275,29 @@ class Desk:
 
     def history(self, name: str, *, limit: int = 100) -> list[Version]:
         return self.portal.call(partial(self.asynchronous.history, name, limit=limit))
+
+    # ---- lineage
+
+    def lineage(self, name: str, *, depth: int = 8) -> Lineage:
+        return self.portal.call(partial(self.asynchronous.lineage, name, depth=depth))
+
+    def dependents(self, name: str, *, depth: int = 8) -> Lineage:
+        return self.portal.call(partial(self.asynchronous.dependents, name, depth=depth))
+
+    def edges(self, run_id: str) -> list[Edge]:
+        return self.portal.call(self.asynchronous.edges, run_id)
+
+    def lineage_events(self, *, run_id: str = "") -> Iterator[dict[str, Any]]:
+        return self.iterate(partial(self.asynchronous.lineage_events, run_id=run_id))
+
+    def take_lineage_events(self, events: Sequence[Mapping[str, Any]]) -> int:
+        return self.portal.call(partial(self.asynchronous.take_lineage_events, events))
+
+    def note(self, kind: str, name: str, version: str = "", *, by: str) -> None:
+        self.asynchronous.note(kind, name, version, by=by)
+
+    def note_kept(self, kind: str, key: str, *, on: str) -> None:
+        self.asynchronous.note_kept(kind, key, on=on)
 
     # ---- history
 

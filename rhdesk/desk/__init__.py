@@ -13,11 +13,12 @@ from rhdesk.config import Settings
 from rhdesk.desk.care import CareVerbs
 from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.history import HistoryVerbs
+from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.store import StoreVerbs
 
 
-class AsyncDesk(HistoryVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs, CareVerbs):
+class AsyncDesk(HistoryVerbs, LineageVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs, CareVerbs):
     """A desk. Made by `open`, which closes what it opened."""
 
     @classmethod

@@ -13,12 +13,15 @@ import msgspec
 from rhdesk.desk.code import CodeVerbs
 from rhdesk.errors import BadInput, NotFound, RhdeskError
 from rhdesk.models import EnvSpec, Name, Parameter, Record, Run
+from rhdesk.wire.canonical import spell, version_of
 
 if TYPE_CHECKING:
     from rhdesk.code.bundle import Bundle
 
 SHELL = "rhdesk_servlet.shell"
 """Module on the cluster that runs shell commands; what `exec` calls."""
+_NAMES = 16
+"""Arguments that are looked at for names of resources."""
 
 
 class CallVerbs(CodeVerbs):
@@ -47,9 +50,11 @@ class CallVerbs(CodeVerbs):
         Raises:
             BadInput: The arguments do not fit; the message names the parameters.
         """
+        from rhdesk.code.bundling import is_spec, record_bundle
         from rhdesk.code.signatures import bind, read_arguments
 
-        bundle = await self.bundle(target)
+        record = None if is_spec(target) else await self.load(target)
+        bundle = await self.bundle(target) if record is None else record_bundle(record)
         signature = await self.signature(target, method=method)
         named, placed = read_arguments(signature, arguments or {}, args)
         positional, keywords = bind(signature, named, placed, name=_short(target))
@@ -65,6 +70,7 @@ class CallVerbs(CodeVerbs):
             on=on,
             env=env,
             timeout_s=timeout_s or 0.0,
+            reads=await self._reads(record, [*positional, *keywords.values()]),
         )
 
     async def start(
@@ -82,8 +88,13 @@ class CallVerbs(CodeVerbs):
         as_json: bool = True,
         keep: str = "",
         run_id: str = "",
+        reads: tuple[tuple[str, str], ...] = (),
     ) -> Run:
-        """Start a call of *bundle*; what `submit` and the handles of `rhdesk.handles` share."""
+        """Start a call of *bundle*; what `submit` and the handles of `rhdesk.handles` share.
+
+        Args:
+            reads: Names and versions that the run reads by being called, for its lineage.
+        """
         from rhdesk.runs.making import new_run
         from rhdesk.wire.messages import Called
         from rhdesk.wire.payload import Payload
@@ -99,6 +110,7 @@ class CallVerbs(CodeVerbs):
             env=env,
             tree=bundle.tree,
             run_id=run_id,
+            keep=keep,
         )
         called = Called(
             run_id=run.run_id,
@@ -113,13 +125,13 @@ class CallVerbs(CodeVerbs):
         try:
             await self.send(name, bundle, on=on, env=env)
             try:
-                return await self.runs_room.submit(run, called, payload)
+                return await self.runs_room.submit(run, called, payload, reads=reads)
             except NotFound as exc:
                 if exc.kind != "definition":
                     raise
                 self.forget_sent()
                 await self.send(name, bundle, on=on, env=env)
-                return await self.runs_room.submit(run, called, payload)
+                return await self.runs_room.submit(run, called, payload, reads=reads)
         except RhdeskError as exc:
             self.runs_room.refused(run, exc)
             raise
@@ -180,6 +192,32 @@ class CallVerbs(CodeVerbs):
                 async for _ in steps:
                     pass
         return name
+
+    async def _reads(
+        self, record: Record | None, values: Sequence[Any]
+    ) -> tuple[tuple[str, str], ...]:
+        """What a call reads by being made: what it calls, its environment, names it is given."""
+        found: list[tuple[str, str]] = []
+        if record is not None:
+            found.append((str(Name.parse(record.name).without_version), record.version))
+            env = record.config.get("env")
+            if isinstance(env, dict) and (of_env := await self._read(env.get("name"))):
+                # It may have been saved anew since; what is used is what the function holds.
+                found.append((of_env[0], version_of(spell(env))))
+        for value in values[:_NAMES]:
+            if of_value := await self._read(value):
+                found.append(of_value)
+        return tuple(found)
+
+    async def _read(self, value: Any) -> tuple[str, str] | None:
+        """A saved name and its version, if *value* spells one with its root."""
+        if not isinstance(value, str) or not value.startswith(("~/", "@/", "/")):
+            return None
+        try:
+            record = await self.load(value)
+        except RhdeskError:  # a path that looks like a name, or a store nobody is logged in to
+            return None
+        return str(Name.parse(value).without_version), record.version
 
     async def _saved_env(self, target: str) -> str:
         from rhdesk.code.bundling import is_spec

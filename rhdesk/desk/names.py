@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from rhdesk.config import Settings
 from rhdesk.current_run import current_run
 from rhdesk.desk.rooms import Rooms
-from rhdesk.errors import BadInput, NotFound
-from rhdesk.models import Name, Record, Version
+from rhdesk.errors import BadInput, NotFound, StoreUnwritable
+from rhdesk.models import Edge, Name, Record, Version
 
 if TYPE_CHECKING:
     from rhdesk.ports import NameStore
 
 T = TypeVar("T")
 
+_NOTED = 10_000
+"""So many notes are remembered, not to be made twice."""
+
 
 class NameVerbs(Rooms):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._noted: set[tuple[str, str, str, str]] = set()
+        """What was noted for the lineage of runs that this process is part of."""
+
     async def save(
         self, record: Record, *, overwrite: bool = True, run_id: str = "", note: str = ""
     ) -> Record:
@@ -31,10 +42,13 @@ class NameVerbs(Rooms):
             StoreUnwritable: It could not be written; nothing was saved.
         """
         by = run_id or current_run()
-        return await self._ask(
+        saved = await self._ask(
             Name.parse(record.name),
             lambda names: names.save(record, overwrite=overwrite, run_id=by, note=note),
         )
+        if by:
+            self.note("wrote", str(Name.parse(saved.name).without_version), saved.version, by=by)
+        return saved
 
     async def load(self, name: str) -> Record:
         """The record under a name, ``~/train`` or ``~/train@1a2b3c``.
@@ -44,13 +58,16 @@ class NameVerbs(Rooms):
         """
         parsed = Name.parse(name)
         try:
-            return await self._ask(parsed, lambda names: names.load(parsed))
+            record = await self._ask(parsed, lambda names: names.load(parsed))
         except NotFound:
             if parsed.is_local or not parsed.version:
                 raise
-        # The store may have versions that this machine never saw.
-        await self.store_room.fill(parsed.without_version)
-        return await self._ask(parsed, lambda names: names.load(parsed))
+            # The store may have versions that this machine never saw.
+            await self.store_room.fill(parsed.without_version)
+            record = await self._ask(parsed, lambda names: names.load(parsed))
+        if by := current_run():
+            self.note("read", str(parsed.without_version), record.version, by=by)
+        return record
 
     async def exists(self, name: str) -> bool:
         parsed = Name.parse(name)
@@ -92,6 +109,22 @@ class NameVerbs(Rooms):
         if not parsed.is_local:
             await self.store_room.fill(parsed)
         return await self._ask(parsed, lambda names: names.history(parsed, limit=limit))
+
+    def note(self, kind: str, name: str, version: str = "", *, by: str) -> None:
+        """Note for the lineage that run *by* ``read`` or ``wrote`` something, each once.
+
+        On a disk that takes no more this is not noted, and what was asked for goes on: a save is
+        made by then, and its version says which run it was of.
+        """
+        edge = Edge(run_id=by, kind=kind, name=name, version=version, at=datetime.now(UTC))
+        known = (by, kind, name, version)
+        if version and known in self._noted:
+            return
+        with suppress(StoreUnwritable):
+            self.recorder.touched(edge)
+            if len(self._noted) >= _NOTED:
+                self._noted.clear()
+            self._noted.add(known)
 
     async def _ask(self, name: Name, ask: Callable[[NameStore], T]) -> T:
         """Ask whoever keeps a name: the repository, or the replica of the store."""

@@ -11,16 +11,18 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from rhdesk.clusters.warm_call import Broken
 from rhdesk.code.bundle import Bundle
 from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunFailed, SetupFailed
+from rhdesk.handles.cluster import Kept
+from rhdesk.handles.resource import Resource, came_of, read_of
 from rhdesk.handles.session import Road, Session
 from rhdesk.models import Run, Signature
-from rhdesk.runs.making import new_run
+from rhdesk.runs.making import kept_name, new_run
 from rhdesk.runs.outcome import failure_error
 from rhdesk.runs.service import failure_of, lines_of
 from rhdesk.wire import pickles
@@ -28,6 +30,9 @@ from rhdesk.wire.frames import Frame, Kind, Lines
 from rhdesk.wire.messages import Called, RunEnd, unpack
 from rhdesk.wire.payload import Payload, map_pieces
 from rhdesk.wire.pickles import Buffer
+
+_LOOKED_AT: Final = 64
+"""Members of an argument, and items of a map, that are looked at for handles."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -41,6 +46,8 @@ class Target(msgspec.Struct, frozen=True):
     env: str
     instance: str = ""
     method: str = ""
+    reads: tuple[tuple[str, str], ...] = ()
+    """Names and versions that each call of it reads, for the lineage."""
 
     @property
     def signature(self) -> Signature:
@@ -70,9 +77,9 @@ def call(
         RunLost: The process that ran it died; whether it finished is unknown.
     """
     payload = Payload.of_call(args, kwargs)
-    run = _new_run(target, args, kwargs, payload)
+    run = _new_run(target, args, kwargs, payload, options)
     called = _called(run, target, options)
-    answer = _Answer(session, run, options)
+    answer = _Answer(session, run, options, reads_of(target, args, kwargs))
     frames = answer.frames(target, called, payload.pieces())
     shape = target.signature
     if shape.is_async:
@@ -97,9 +104,10 @@ def map_call(
     if not items:
         return []
     payloads = [Payload.of_call(args, kwargs) for args, kwargs in items]
-    run = _new_run(target, [f"{len(items)} items"], {}, payloads[0])
+    run = _new_run(target, [f"{len(items)} items"], {}, payloads[0], options)
     called = msgspec.structs.replace(_called(run, target, options), items=len(items))
-    answer = _Answer(session, run, options)
+    reads = reads_of(target, [value for args, _ in items[:_LOOKED_AT] for value in args], {})
+    answer = _Answer(session, run, options, reads)
     results: list[Any] = []
     progress = _Progress(target.name, len(items))
     for value in answer.items(answer.frames(target, called, map_pieces(payloads))):
@@ -121,8 +129,15 @@ def fetch(session: Session, run: Run) -> Any:
 class _Answer:
     """Reads a run's frames to their end, wherever they come from."""
 
-    def __init__(self, session: Session, run: Run, options: Options) -> None:
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        options: Options,
+        reads: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self._session = session
+        self._reads = reads
         self._desk = session.desk.asynchronous
         self._run = run
         self._options = options
@@ -143,7 +158,7 @@ class _Answer:
         try:
             for frame in frames:
                 if frame.kind is Kind.ITEM:
-                    yield _item(frame)
+                    yield self._item_of(frame)
                 elif frame.kind is Kind.END:
                     self._end(frame)
                     finished = True
@@ -155,12 +170,12 @@ class _Answer:
                 self._session.desk.cancel(self._run.run_id)
 
     def _rest(self, first: Frame, frames: Iterator[Frame]) -> Iterator[Any]:
-        yield _item(first)
+        yield self._item_of(first)
         yield from self.items(frames)
 
     def frames(self, target: Target, called: Called, pieces: list[Buffer]) -> Iterator[Frame]:
         """Send the call and give its frames; lines are stored and shown on the way."""
-        self._desk.recorder.submitted(self._run)
+        self._desk.recorder.submitted(self._run, self._reads)
         try:
             yield from self._heard(self._sent(target, called, pieces))
         except (SetupFailed, ConnectionFailed) as exc:
@@ -237,7 +252,12 @@ class _Answer:
 
     def _end(self, frame: Frame) -> Any:
         self._desk.runs_room.record_end(self._run, frame)
-        return Payload.read(frame.body).result(may_unpickle=True)
+        value = Payload.read(frame.body).result(may_unpickle=True)
+        return came_of(value, self._run.run_id)
+
+    def _item_of(self, frame: Frame) -> Any:
+        value = Payload.read(memoryview(frame.body)[4:]).result(may_unpickle=True)
+        return came_of(value, self._run.run_id)
 
 
 class _Progress:
@@ -255,8 +275,32 @@ class _Progress:
             sys.stderr.flush()
 
 
+def reads_of(
+    target: Target, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[str, str], ...]:
+    """What a call reads by being made: what it calls, and the handles it is given."""
+    given = [read for each in (*args, *kwargs.values()) for read in _reads(each)]
+    return (*target.reads, *given) if given else target.reads
+
+
+def _reads(value: Any, *, inside: bool = False) -> list[tuple[str, str]]:
+    if isinstance(value, Kept):
+        return [(kept_name(value.system.key, value.key), "")]
+    if isinstance(value, Resource):
+        read = read_of(value)
+        return [read] if read else []
+    if inside or not isinstance(value, list | tuple | dict) or len(value) > _LOOKED_AT:
+        return []
+    members = value.values() if isinstance(value, dict) else value
+    return [read for each in members for read in _reads(each, inside=True)]
+
+
 def _new_run(
-    target: Target, args: Sequence[Any], kwargs: Mapping[str, Any], payload: Payload
+    target: Target,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    payload: Payload,
+    options: Options,
 ) -> Run:
     return new_run(
         target.name,
@@ -267,6 +311,7 @@ def _new_run(
         on=target.cluster,
         env=target.env,
         tree=target.bundle.tree,
+        keep=options.keep,
     )
 
 
@@ -279,10 +324,6 @@ def _called(run: Run, target: Target, options: Options) -> Called:
         timeout_s=options.timeout_s,
         keep=options.keep,
     )
-
-
-def _item(frame: Frame) -> Any:
-    return Payload.read(memoryview(frame.body)[4:]).result(may_unpickle=True)
 
 
 async def _items_async(items: Iterator[Any]) -> AsyncIterator[Any]:

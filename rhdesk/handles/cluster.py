@@ -206,6 +206,7 @@ class Cluster(Resource):
         """Keep a picklable object under a key."""
         payload = Payload.of_result(obj, f"the value of {key!r}")
         session().desk.portal.call(self._client().put, self._env_name(env), key, payload)
+        session().desk.note_kept("wrote", key, on=self.key)
 
     def get(
         self, key: str, default: Any = None, remote: bool = False, stream_logs: bool = False
@@ -223,6 +224,7 @@ class Cluster(Resource):
             if default is KeyError:
                 raise KeyError(key) from None
             return default
+        session().desk.note_kept("read", key, on=self.key)
         return payload.result(may_unpickle=True)
 
     def keys(self, env: Any = None) -> list[str]:

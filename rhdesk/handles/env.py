@@ -15,9 +15,10 @@ from rhdesk.code.env_vars import load_env_vars
 from rhdesk.errors import BadInput, NotFound, SetupFailed
 from rhdesk.handles import naming
 from rhdesk.handles.cluster import Cluster, cluster_of
-from rhdesk.handles.resource import Resource
+from rhdesk.handles.resource import Resource, read_of
 from rhdesk.handles.session import session
 from rhdesk.models import EnvSpec
+from rhdesk.wire.canonical import spell, version_of
 
 BASE = "base"
 
@@ -189,6 +190,16 @@ class Env(Resource):
         if done.returncode:
             output = (done.stdout + done.stderr)[-4000:]
             raise SetupFailed(f"{shlex.join(command)} ended with {done.returncode}", output=output)
+
+
+def own_reads(called: Resource, env: Env) -> tuple[tuple[str, str], ...]:
+    """What every call of a handle reads: itself as it is saved, and its environment if it is."""
+    own = read_of(called)
+    found = [own] if own and own[1] else []
+    address = env.rns_address
+    if address and session().desk.exists(address):
+        found.append((address, version_of(spell(env.config_for_rns))))
+    return tuple(found)
 
 
 def env_of(value: Env | str | Sequence[str] | None) -> Env:

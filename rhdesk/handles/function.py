@@ -11,8 +11,8 @@ from rhdesk.errors import BadInput, NotFound
 from rhdesk.handles import calls
 from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
-from rhdesk.handles.env import Env, env_of
-from rhdesk.handles.resource import Resource, name_of
+from rhdesk.handles.env import Env, env_of, own_reads
+from rhdesk.handles.resource import Resource, came_of, name_of
 from rhdesk.handles.session import session
 from rhdesk.models import Record, Run
 from rhdesk.runs.making import new_run_id
@@ -111,7 +111,9 @@ class Function(Resource):
         self.system = cluster_of(system or self.system)
         if env is not None and env != []:
             self.env = env_of(env)
-        self.bundle(fresh=True)
+        had = self._bundle
+        if self.bundle(fresh=True) != had:
+            self.is_saved_as("")
         self._targets.clear()
         if not self.dryrun:
             self.env.to(self.system, force_install=force_install)
@@ -205,6 +207,7 @@ class Function(Resource):
             env=target.env,
             as_json=False,
             timeout_s=float(wanted.get("timeout_s") or 0),
+            reads=calls.reads_of(target, args, kwargs),
         )
         return run.run_id
 
@@ -282,6 +285,7 @@ class Function(Resource):
             definition=bundle.digest(key),
             cluster=self._cluster().key,
             env=self.env.env_name,
+            reads=own_reads(self, self.env),
         )
         self._targets[key] = target
         return target
@@ -304,7 +308,8 @@ def result_of(run: Run) -> Any:
     desk = session().desk
     if run.status.is_finished and run.result:
         try:
-            return desk.asynchronous.results.load(run.result).result(may_unpickle=True)
+            value = desk.asynchronous.results.load(run.result).result(may_unpickle=True)
+            return came_of(value, run.run_id)
         except NotFound:
             pass
     return calls.fetch(session(), run)

@@ -11,8 +11,8 @@ from rhdesk.errors import BadInput, NotFound
 from rhdesk.handles import calls, naming
 from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
-from rhdesk.handles.env import Env, env_of
-from rhdesk.handles.resource import Resource
+from rhdesk.handles.env import Env, env_of, own_reads
+from rhdesk.handles.resource import Resource, read_of
 from rhdesk.handles.session import session
 from rhdesk.models import Record
 from rhdesk.runs.making import new_run_id
@@ -252,11 +252,10 @@ class Module(Resource):
             there = type(self).of_config(config)._there
             object.__setattr__(self, "_there", there)
             assert there is not None
-            return there
-        return self._there
+        return self._there.read_as(self)
 
     def _state(self) -> dict[str, Any]:
-        own = {"_name", "dryrun", "_seen", "_system", "_env", "_there"}
+        own = {"_name", "_version", "dryrun", "provenance", "_seen", "_system", "_env", "_there"}
         return {key: value for key, value in self.__dict__.items() if key not in own}
 
 
@@ -269,6 +268,15 @@ class Instance:
         self.system = system
         self.env = env
         self._definition = bundle.digest(key)
+        self._version = ""
+        self._reads: tuple[tuple[str, str], ...] = ()
+
+    def read_as(self, handle: Module) -> Self:
+        """Calls read what *handle* is saved as; asked for once for each version."""
+        read = read_of(handle)
+        if read and read[1] != self._version:
+            self._version, self._reads = read[1], own_reads(handle, self.env)
+        return self
 
     def call(
         self, method: str, args: Sequence[Any], kwargs: dict[str, Any], options: Options
@@ -284,6 +292,7 @@ class Instance:
             env=self.env.env_name,
             instance=self.key,
             method=method,
+            reads=self._reads,
         )
 
     def exists(self) -> bool:
@@ -325,6 +334,7 @@ class Method:
             on=target.cluster,
             env=target.env,
             as_json=False,
+            reads=calls.reads_of(target, args, kwargs),
         )
         return run.run_id
 

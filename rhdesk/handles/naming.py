@@ -62,6 +62,7 @@ def load(name: str, instantiate: bool = True, dryrun: bool = False) -> Any:
     if not instantiate:
         return record.config
     handle = from_config(record.config, dryrun=dryrun)
+    handle.is_saved_as(record.version)
     if not parsed.version:
         handle.follows(seen)
     return handle

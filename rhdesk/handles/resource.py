@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from rhdesk.current_run import current_run, is_run_id
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.handles import naming
 from rhdesk.handles.session import session
 from rhdesk.models import Name, Record, Version
+
+_LOOKED_AT: Final = 64
+"""Members of a list or dict that are looked at for handles."""
 
 
 class Resource:
@@ -19,6 +22,8 @@ class Resource:
     """
 
     RESOURCE_TYPE: ClassVar[str] = "resource"
+    _version: str = ""
+    """What is saved under its name, as far as this handle is that; empty if it never was."""
 
     def __init__(
         self,
@@ -73,20 +78,23 @@ class Resource:
         record = Record(
             name=str(self._name), resource_type=self.RESOURCE_TYPE, config=self.config_for_rns
         )
-        session().desk.save(record, overwrite=overwrite, run_id=self._written_by())
+        saved = session().desk.save(record, overwrite=overwrite, run_id=self._written_by())
+        self._version = saved.version
         return self
 
     def rename(self, name: str) -> None:
         """Give it another name; what is saved moves with it."""
         new = naming.parse(name)
         old, self._name = self._name, new
-        if old is not None and old != new and session().desk.exists(str(old)):
-            session().desk.rename(str(old), str(new))
+        if old is not None and old != new:
+            self._version = ""
+            if session().desk.exists(str(old)):
+                self._version = session().desk.rename(str(old), str(new)).version
 
     def unname(self) -> None:
         """Delete what is saved under its name, and be without one."""
         self.delete_configs()
-        self._name = None
+        self._name, self._version = None, ""
 
     def delete_configs(self) -> None:
         """Delete what is saved under its name; its versions stay in the history."""
@@ -190,6 +198,10 @@ class Resource:
         """
         return naming.from_config(config, dryrun=dryrun)
 
+    def is_saved_as(self, version: str) -> None:
+        """It is what *version* of its name says."""
+        self._version = version
+
     def follows(self, seen: naming.Seen) -> None:
         """Mean from now on what the name means, also after it was saved or rolled back anew.
 
@@ -203,9 +215,11 @@ class Resource:
             return None
         self._seen = now
         try:
-            return session().desk.load(str(now.name)).config
+            record = session().desk.load(str(now.name))
         except NotFound:  # deleted: a handle outlives its name
             return None
+        self._version = record.version
+        return record.config
 
     def _written_by(self) -> str:
         """The run that this thread's code, or v0.0.12's `provenance`, says it is part of."""
@@ -220,3 +234,24 @@ class Resource:
 def name_of(parsed: Name | None, otherwise: str) -> str:
     """The full name, or what an unnamed thing is called in the record."""
     return str(parsed) if parsed is not None else otherwise
+
+
+def read_of(resource: Resource) -> tuple[str, str] | None:
+    """What the lineage says of a run that is given a handle: its name, and its version if saved."""
+    address = resource.rns_address
+    return (address.partition("@")[0] or address, resource._version) if address else None
+
+
+def came_of(value: Any, run_id: str) -> Any:
+    """*value*, which a run returned: of a handle in it the run is what saves it, if it is saved."""
+    if isinstance(value, Resource):
+        if value.provenance is None:
+            # Not as an attribute is set: a module would set it on its instance.
+            object.__setattr__(value, "provenance", {"run_id": run_id})
+    elif isinstance(value, list | tuple) and len(value) <= _LOOKED_AT:
+        for each in value:
+            if isinstance(each, Resource):
+                came_of(each, run_id)
+    elif isinstance(value, dict) and len(value) <= _LOOKED_AT:
+        came_of(list(value.values()), run_id)
+    return value

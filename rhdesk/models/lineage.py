@@ -117,6 +117,5 @@ def read_by(wrote: Edge, read: Iterable[Edge]) -> list[Edge]:
     return [
         each
         for each in read
-        if (each.version == wrote.version and wrote.version)
-        or (each.at >= wrote.at and not (each.version and wrote.version))
+        if (each.version == wrote.version if each.version else each.at >= wrote.at)
     ]

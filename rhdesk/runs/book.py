@@ -303,6 +303,15 @@ class RunBook:
             rows = self._rows(f"{where} {_NEWEST_FIRST} LIMIT ? OFFSET ?", *values, limit, offset)
         return [_run(row) for row in rows]
 
+    def known(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Those of some runs that are in the book, by their whole ids."""
+        with self._understood():
+            rows = self._rows(
+                "WHERE run_id IN (SELECT value FROM json_each(?))",
+                msgspec.json.encode(list(run_ids)).decode(),
+            )
+        return {row[0]: _run(row) for row in rows}
+
     def count_runs(self, *, function: str = "", status: str = "", cluster: str = "") -> int:
         where, values = _where(function, status, cluster)
         return int(self._one(f"SELECT count(*) FROM run {where}", *values) or 0)
