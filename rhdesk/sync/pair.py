@@ -86,7 +86,6 @@ class Pair:
         *,
         outbox: Sequence[Sequence[str]],
         mirror: Sequence[Sequence[str]],
-        patience_s: float = _BUSY_S,
     ) -> None:
         self.folder = folder
         self._migrations = {"main": outbox, "mirror": mirror}
@@ -96,7 +95,6 @@ class Pair:
         except OSError as exc:
             raise StoreUnwritable(f"{folder} cannot be made: {exc.strerror}") from exc
         self._turns = Turns(folder)
-        self._patience_s = patience_s
         self._db: sqlite3.Connection | None = None
         self._opened: dict[str, tuple[int, int]] = {}
         self._current: sqlite3.Connection | None = None
@@ -115,14 +113,16 @@ class Pair:
     @contextmanager
     def reading(self) -> Generator[None]:
         """A look at both files as they stand together."""
-        if self._db is None or self._is_replaced():
-            with self._turns.taken(alone=True), self._understood():
-                self._open()
-        with self._turns.taken(alone=False), self._understood():
+        while True:
             if self._db is None or self._is_replaced():
-                raise StoreBusy(f"{self.folder} is being mended by another rhdesk; try again")
-            with self._in_turn(self._db):
-                yield
+                with self._turns.taken(alone=True), self._understood():
+                    self._open()
+            with self._turns.taken(alone=False), self._understood():
+                # Somebody may have mended it between the two turns.
+                if self._db is not None and not self._is_replaced():
+                    with self._in_turn(self._db):
+                        yield
+                    return
 
     @contextmanager
     def writing(self) -> Generator[None]:
@@ -184,7 +184,7 @@ class Pair:
         db = sqlite3.connect(
             f"{self._files['main'].absolute().as_uri()}?mode=rw",
             uri=True,
-            timeout=self._patience_s,
+            timeout=_BUSY_S,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -244,12 +244,25 @@ class Pair:
 
     # ---- damage
 
-    def replace_mirror(self, *, even_if_whole: bool = False) -> Path | None:
-        """Put the mirror aside; the next one starts empty. Returns where the old one is."""
+    def replace_mirror(self) -> None:
+        """Put a damaged mirror aside, in place of one that was before; the next starts empty."""
         with self._turns.taken(alone=True), self._understood():
             is_done = self._is_replaced()
             self._drop()
-            return None if is_done and not even_if_whole else self._put_aside("mirror")
+            if not is_done:
+                self._remove_old_mirrors()
+                self._put_aside("mirror")
+
+    def remove_mirror(self) -> None:
+        """Leave nothing of what the store told."""
+        with self._turns.taken(alone=True), self._understood():
+            self._drop()
+            self._put_aside("mirror")
+            self._remove_old_mirrors()
+
+    def _remove_old_mirrors(self) -> None:
+        for file in self.folder.glob("mirror.damaged-*"):
+            file.unlink(missing_ok=True)
 
     def replace_outbox(
         self, tables: Sequence[Table], finish: Callable[[Path, list[Quarantined]], None]
@@ -322,14 +335,13 @@ class Pair:
             with closing(db):
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
-    def _put_aside(self, name: str) -> Path | None:
+    def _put_aside(self, name: str) -> None:
         file = self._files[name]
         aside = _aside(file)
         # First what SQLite needs to read it: left behind, it would be played back into the new one.
         for suffix in ("-journal", ""):
             with suppress(FileNotFoundError):
                 file.with_name(f"{file.name}{suffix}").rename(f"{aside}{suffix}")
-        return aside if aside.exists() else None
 
     @contextmanager
     def _understood(self) -> Generator[None]:

@@ -162,9 +162,7 @@ class SqliteReplica:
 
     def forget_mirror(self) -> None:
         """Remove what the store told."""
-        aside = self._pair.replace_mirror(even_if_whole=True)
-        if aside is not None:
-            aside.unlink(missing_ok=True)
+        self._pair.remove_mirror()
 
     def _mending(self, work: Callable[[], T]) -> T:
         for _ in range(_ATTEMPTS - 1):

@@ -199,10 +199,12 @@ async def test_a_damaged_mirror_is_read_anew_from_the_store(
         data[draw.choice(spots)] ^= 1 << draw.randrange(7)
         mirror.write_bytes(data)
         laptop = Laptop(home)
+        aside = set(home.glob("sync/*/mirror.damaged-*.db"))
         state = await laptop.store.sync(timeout_s=30)
         assert state.status == "current"
+        assert set(home.glob("sync/*/mirror.damaged-*.db")) != aside, "it was not noticed"
         found = {r.name: r for r in await laptop.names()}
         assert [(n, found[n].version) for n, _ in before] == before
         assert found["/ada/waiting"].config["text"] == "not there yet"
         await laptop.store.aclose()
-    assert len(list(home.glob("sync/*/mirror.damaged-*"))) == 20
+    assert len(list(home.glob("sync/*/mirror.damaged-*.db"))) == 1
