@@ -301,7 +301,7 @@ def application(database: SqlDatabase) -> ASGIApp:
     """The store over *database*, as any ASGI server runs it."""
     handlers = Handlers(database)
     app = Starlette(
-        routes=[_starlette_route(handlers, route) for route in ROUTES],
+        routes=[_path(handlers, path) for path in dict.fromkeys(route.path for route in ROUTES)],
         exception_handlers={HTTPException: _not_routed},
     )
     return _Doorman(app, handlers)
@@ -331,32 +331,32 @@ class _Doorman:
             await self._handlers.ask(lambda: self._handlers.accounts.note_use(caller))
 
 
-def _endpoint(handlers: Handlers, route: Route) -> Callable[[Request], Awaitable[Response]]:
-    answer: Callable[[Request, Caller], Awaitable[Response]] = getattr(handlers, route.name)
+def _path(handlers: Handlers, path: str) -> StarletteRoute:
+    """All that a path answers to; what it does not is told with what it does."""
+    methods = {route.method: route for route in ROUTES if route.path == path}
 
     async def endpoint(request: Request) -> Response:
-        caller: Caller = request.scope["caller"]
-        try:
-            if not caller.may(route.scope):
-                raise Refused(
-                    f"this token is for {caller.scope}; {route.path} wants {route.scope}"
-                )
-            response = await answer(request, caller)
-        except ClientDisconnect:
-            response = Response(status_code=400)
-        except Exception as exc:  # noqa: BLE001 - the outermost edge; what is no answer is logged
-            response = _answer_of(exc)
-        handlers.counted[route.name, response.status_code] += 1
-        return response
+        return await _answer(handlers, methods[request.method], request)
 
-    return endpoint
-
-
-def _starlette_route(handlers: Handlers, route: Route) -> StarletteRoute:
-    made = StarletteRoute(route.path, _endpoint(handlers, route), methods=[route.method])
+    made = StarletteRoute(path, endpoint, methods=list(methods))
     # Starlette lets HEAD in wherever GET is; here each method is a route of its own.
-    made.methods = {route.method}
+    made.methods = set(methods)
     return made
+
+
+async def _answer(handlers: Handlers, route: Route, request: Request) -> Response:
+    verb: Callable[[Request, Caller], Awaitable[Response]] = getattr(handlers, route.name)
+    caller: Caller = request.scope["caller"]
+    try:
+        if not caller.may(route.scope):
+            raise Refused(f"this token is for {caller.scope}; {route.path} wants {route.scope}")
+        response = await verb(request, caller)
+    except ClientDisconnect:
+        response = Response(status_code=400)
+    except Exception as exc:  # noqa: BLE001 - the outermost edge; what is no answer is logged
+        response = _answer_of(exc)
+    handlers.counted[route.name, response.status_code] += 1
+    return response
 
 
 # ---- what goes wrong

@@ -9,7 +9,7 @@ commits.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ API_HEADER: Final = "Rhdesk-Api"
 """``1;min=1`` in every request; a mismatch is answered with 426."""
 
 EPOCH_HEADER: Final = "Rhdesk-Epoch"
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that says its zone: others read it elsewhere."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +41,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """The config, ``name`` and ``resource_type`` in it; None: deleted."""
     op_id: str
     author: str
-    at: datetime
+    at: Moment
     """When it was committed, by the store's clock, UTC; for reading, never for order."""
-    saved_at: datetime | None = None
+    saved_at: Moment | None = None
     """When its author saved it, by the author's clock."""
     run_id: str = ""
     """The run that wrote it; empty if a person did."""
@@ -53,7 +56,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
 
     body: dict[str, Any] | None = None
     """None deletes."""
-    saved_at: datetime | None = None
+    saved_at: Moment | None = None
     run_id: str = ""
     note: str = ""
     restore: bool = False

@@ -33,7 +33,7 @@ def test_what_cannot_be_written_down_is_refused_before_it_is_tried(
     body = {"body": env("/ada/x"), **more}
     path = f"/v1/r/{new_id()}"
     told = served.ask("PUT", path, token=served.user("ada"), body=body, headers=headers)
-    assert told.status == 422, told.body
+    assert told.status in {400, 422}, told.body
 
 
 def test_a_parameter_no_database_would_take_does_not_reach_it(served: Served) -> None:
