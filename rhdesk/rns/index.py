@@ -18,6 +18,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from rhdesk.rns.versions import SCHEMA, BadVersions, Versions
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -67,6 +69,7 @@ class Index:
         opened = _connect(file) if file is not None else None
         self.file = file if opened is not None else None
         self._db = opened or _in_memory()
+        self._versions = Versions(self._db)
 
     @classmethod
     def of(cls, root: Path, ref: str, cache_dir: Path) -> Index:
@@ -132,25 +135,36 @@ class Index:
             found = self._db.execute(sql, (f"{folder}/", f"{folder}0")).fetchall()
         return [row[0] for row in found]
 
+    @contextmanager
+    def versions(self, *, to_fill: bool = False) -> Generator[Versions]:
+        """The table of versions as it is at one moment.
+
+        Args:
+            to_fill: Nobody else fills it meanwhile, and all that is written stays, or nothing.
+        """
+        with _trusted(), self._transaction("IMMEDIATE" if to_fill else "DEFERRED"):
+            yield self._versions
+
     # ---- writing
 
     def write(self, rows: Iterable[Row], *, gone: Sequence[str] = (), commit: str | None) -> None:
         """Put *rows* and drop the names in *gone*; then the index describes *commit*, if given."""
-        with _trusted():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany(
-                    "DELETE FROM resource WHERE name = ?", [(name,) for name in gone]
-                )
-                self._db.executemany(_REPLACE, [(*row, _hash(*row)) for row in rows])
-                if commit is not None:
-                    fact = ("commit", commit)
-                    self._db.execute("REPLACE INTO fact VALUES (?, ?)", fact)
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with _trusted(), self._transaction("IMMEDIATE"):
+            self._db.executemany("DELETE FROM resource WHERE name = ?", [(name,) for name in gone])
+            self._db.executemany(_REPLACE, [(*row, _hash(*row)) for row in rows])
+            if commit is not None:
+                self._db.execute("REPLACE INTO fact VALUES ('commit', ?)", (commit,))
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Generator[None]:
+        self._db.execute(f"BEGIN {kind}")
+        try:
+            yield
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
 
 def index_file(root: Path, ref: str, cache_dir: Path) -> Path:
@@ -170,7 +184,7 @@ def faults(file: Path) -> list[str]:
                 return found
             for row in db.execute(_SELECT):
                 _checked(row)
-    except (sqlite3.Error, DamagedIndex) as exc:
+    except (*_FAULTS, DamagedIndex) as exc:
         return [str(exc)]
     return []
 
@@ -182,11 +196,15 @@ _REPLACE: Final = (
 )
 
 
+_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises; the module stumbles over bytes in SQLite's own messages."""
+
+
 @contextmanager
 def _trusted() -> Generator[None]:
     try:
         yield
-    except sqlite3.Error as exc:
+    except (*_FAULTS, BadVersions) as exc:
         raise DamagedIndex(str(exc)) from exc
 
 
@@ -224,10 +242,10 @@ def _connect(file: Path) -> sqlite3.Connection | None:
             if not os.access(file if file.exists() else file.parent, os.W_OK):
                 return None
             db = sqlite3.connect(file, isolation_level=None, timeout=10)
+            db.execute("PRAGMA synchronous = OFF")
             if db.execute("PRAGMA user_version").fetchone()[0] != len(_MIGRATIONS):
                 _migrate(db)
-            db.execute("PRAGMA synchronous = OFF")
-        except (OSError, sqlite3.Error, DamagedIndex):
+        except (OSError, *_FAULTS, DamagedIndex):
             if db is not None:
                 db.close()
             if attempt == 2:
@@ -270,6 +288,11 @@ def _first_schema(db: Database) -> None:
     )
 
 
-_MIGRATIONS: Final[list[Callable[[Database], None]]] = [_first_schema]
+def _versions_of_names(db: Database) -> None:
+    for statement in SCHEMA:
+        db.conn.execute(statement)
+
+
+_MIGRATIONS: Final[list[Callable[[Database], None]]] = [_first_schema, _versions_of_names]
 """Append only: an index made by an older rhdesk has had the first of them. Each can be run twice,
 because two processes may open a new index at once."""

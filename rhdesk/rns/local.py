@@ -31,6 +31,7 @@ from rhdesk.errors import SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.rns import config_file
 from rhdesk.rns.config_file import Config
 from rhdesk.rns.index import DamagedIndex, Index, Row, index_file
+from rhdesk.rns.versions import Change
 from rhdesk.rns.work_tree import UNREADABLE, Moved, Staged, Stamp, WorkTree
 
 if TYPE_CHECKING:
@@ -147,6 +148,67 @@ class LocalStore:
         """The commit of the newest version of anything; "" before the first."""
         tip = self.place.tip()
         return self.repository.tip() if tip is None else tip
+
+    def changes(self, name: str, limit: int) -> list[Change]:
+        """What happened to *name*, newest first; before a rename, to the name it had then.
+
+        Args:
+            limit: So many at most; 0 for all.
+        """
+        if self.tip == "":
+            return []
+        return self._trusting_the_index(lambda: self._changes(name, limit))
+
+    def _changes(self, name: str, limit: int) -> list[Change]:
+        self._fill_versions()
+        found: list[Change] = []
+        before = 0
+        with self._index.versions() as table:
+            while not (limit and len(found) >= limit):
+                room = limit - len(found) if limit else None
+                rows = table.of(name, limit=room + 1 if room else 0, before=before)
+                # The commit that renamed is one change: that of the name it gave.
+                named = found[-1].commit if found else ""
+                rows = [row for row in rows if row[1].commit != named][:room]
+                renamed = next((n for n, (_, c) in enumerate(rows) if c.renamed_from), None)
+                if renamed is None or rows[renamed][1].renamed_from == name:
+                    return found + [change for _, change in rows]
+                found += [change for _, change in rows[: renamed + 1]]
+                before, name = rows[renamed][0], rows[renamed][1].renamed_from
+        return found
+
+    def _fill_versions(self) -> None:
+        """Have the index know every version up to the newest."""
+        tip = self.tip
+        with self._index.versions() as table:
+            since = known = table.upto
+        if known == tip:
+            return
+        # git is asked before the table is taken: it may take seconds, and others save meanwhile.
+        if since is None or not self.repository.is_above(tip, since):
+            since = ""
+        fresh = self.repository.changes(tip, since=since)
+        crossed = self._crossed(tip, since, fresh)
+        with self._index.versions(to_fill=True) as table:
+            if table.upto != known:
+                return  # another process was faster; what is still missing is added next time
+            if not since:
+                table.clear()
+            table.add(fresh[::-1], upto=tip)
+            for name, changes in crossed.items():
+                table.replace(name, changes[::-1])
+
+    def _crossed(self, tip: str, since: str, fresh: Sequence[Change]) -> dict[str, list[Change]]:
+        """What git says of each name whose newest version the log of all names gets wrong.
+
+        That happens where two sides came together: the log cannot tell which of them won.
+        """
+        if not self.repository.has_merge(tip, since):
+            return {}
+        there = self.repository.listing(tip)
+        newest = {change.name: change.blob for change in reversed(fresh)}
+        wrong = [name for name, blob in newest.items() if blob != there.get(name, "")]
+        return {name: self.repository.changes(tip, name) for name in wrong}
 
     @cached_property
     def repository(self) -> Repository:

@@ -29,7 +29,7 @@ from rhdesk.rns.local import Edit, LocalStore
 from rhdesk.rns.work_tree import WorkTree
 
 if TYPE_CHECKING:
-    from rhdesk.rns.repository import Change
+    from rhdesk.rns.versions import Change
 
 _NEAR: Final = 3
 _FEW: Final = 5_000
@@ -225,7 +225,7 @@ class LocalNames:
 
     def _versions(self, leaf: str, limit: int) -> list[Version]:
         """The newest *limit* versions, or all for 0."""
-        changes = self._changes(leaf, limit and limit + 1)
+        changes = self._store.changes(leaf, limit and limit + 1)
         contents = self._store.repository.read(change.blob for change in changes if change.blob)
         configs = {blob: config_file.read(data) for blob, data in contents.items()}
         found: list[Version] = []
@@ -246,18 +246,6 @@ class LocalNames:
                 )
             )
         return found[:limit] if limit else found
-
-    def _changes(self, leaf: str, limit: int) -> list[Change]:
-        """What happened to a name, newest first; before a rename, to the name it had then."""
-        found: list[Change] = []
-        at = self._store.tip
-        while at and not (limit and len(found) >= limit):
-            part = self._store.repository.changes(at, leaf, limit=limit and limit - len(found))
-            found += part
-            if not part or not part[-1].renamed_from or part[-1].renamed_from == leaf:
-                break
-            leaf, at = part[-1].renamed_from, f"{part[-1].commit}^"
-        return found
 
     def _at_version(self, name: Name) -> Record:
         leaf = self._kept_here(name)

@@ -20,12 +20,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
+from tempfile import TemporaryDirectory
 from typing import Final, cast
 
 import msgspec
@@ -38,7 +40,8 @@ except ImportError as exc:  # GitPython's way to say that there is no git to run
     raise SetupFailed("git is not installed, or not on PATH; names are kept in git") from exc
 
 from rhdesk.errors import RhdeskError, StoreBusy, StoreUnwritable
-from rhdesk.rns.work_tree import Moved, WorkTree, is_name
+from rhdesk.rns.versions import Change
+from rhdesk.rns.work_tree import Moved, WorkTree, flush_folder, flush_tree, is_name
 
 RENAMED_FROM: Final = "Renamed-From"
 RENAMED_TO: Final = "Renamed-To"
@@ -47,7 +50,7 @@ RUN: Final = "Rhdesk-Run"
 NOTE: Final = "Rhdesk-Note"
 """Trailers of a save: the run that made it, and why it was made."""
 
-_DEAD_LOCK_S: Final = 2.0
+_DEAD_LOCK_S: Final = 1.0
 """git holds the lock of a ref for milliseconds; one this old, with no git at work, is nobody's."""
 
 _SAFE: Final = (
@@ -63,6 +66,9 @@ _SAFE: Final = (
     "--literal-pathspecs",
 )
 """Not left to anybody's settings: nothing foreign runs, and what is said to be saved is."""
+
+_UNFINISHED: Final = ".new-"
+_UNFINISHED_S: Final = 60.0
 
 _CROOKED: Final = re.compile(r"[\x00-\x20\x7f<>]+")
 
@@ -87,23 +93,6 @@ class Commit(msgspec.Struct, frozen=True):
     """``Ann`` or ``Ann <ann@x>``; empty for the person git knows, or ``user@host``."""
 
 
-class Change(msgspec.Struct, frozen=True):
-    """What one commit did to one name."""
-
-    name: str
-    commit: str
-    author: str
-    at: datetime
-    """UTC, to the second; when the author's machine said it was, so for show and not for order."""
-    blob: str
-    """The new file's id in git; empty if the commit deleted the name."""
-    renamed_from: str = ""
-    renamed_to: str = ""
-    """Both set where the commit was a rename, on the old name's change and on the new one's."""
-    run_id: str = ""
-    note: str = ""
-
-
 class Repository:
     def __init__(self, place: WorkTree, *, patience_s: float = 15.0) -> None:
         """*patience_s* is how long another git process may keep the ref locked."""
@@ -118,12 +107,34 @@ class Repository:
         """
         if self.place.exists or not self.place.is_ours:
             return
+        root = self.place.root
         try:
-            self.place.root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True)
+            _clear_unfinished(root)
+            with TemporaryDirectory(dir=root, prefix=_UNFINISHED) as folder:
+                self._make_in(Path(folder))
         except OSError as exc:
-            raise StoreUnwritable(f"cannot make {self.place.root}: {exc.strerror}") from exc
-        self._git("-c", "init.defaultBranch=main", "init", "--quiet", "--template=")
-        self._git("config", "core.fsync", "all")
+            if isinstance(exc, StoreUnwritable):
+                raise
+            raise StoreUnwritable(f"cannot make {root}: {exc.strerror or exc}") from exc
+
+    def _make_in(self, folder: Path) -> None:
+        """Make the repository in *folder* and move it to its place whole.
+
+        A ``git init`` that is cut off leaves what looks like a repository and is none.
+        """
+        made = folder / ".git"
+        place = msgspec.structs.replace(self.place, root=folder, git_dir=made, common_dir=made)
+        repository = type(self)(place)
+        repository._git("-c", "init.defaultBranch=main", "init", "--quiet", "--template=")
+        repository._git("config", "core.fsync", "all")
+        flush_tree(made)
+        try:
+            made.rename(self.place.git_dir)
+        except OSError:
+            if not self.place.exists:  # if it is there, another process was faster
+                raise
+        flush_folder(self.place.root)
 
     def tip(self) -> str:
         """The commit the ref points at; "" before the first."""
@@ -193,11 +204,27 @@ class Repository:
             start += 1
         return found
 
-    def changes(self, tip: str, name: str = "", *, limit: int = 0) -> list[Change]:
+    def is_above(self, tip: str, commit: str) -> bool:
+        """Whether *commit* is still there, and *tip* came of it."""
+        try:
+            found = self._git("merge-base", tip, commit)
+        except RhdeskError:
+            return False
+        return found.decode().strip() == commit
+
+    def has_merge(self, tip: str, since: str) -> bool:
+        """Whether what came to *tip* since that commit came from two sides."""
+        span = f"{since}..{tip}" if since else tip
+        return bool(self._git("rev-list", "--merges", "--max-count=1", span).strip())
+
+    def changes(
+        self, tip: str, name: str = "", *, limit: int = 0, since: str = ""
+    ) -> list[Change]:
         """What happened to *name*, or to every name, up to *tip*; newest first.
 
         Args:
             limit: Look at so many commits at most; 0 for all.
+            since: Only what *tip* has and this commit has not.
         """
         keys = (RENAMED_FROM, RENAMED_TO, RUN, NOTE)
         trailers = (f"%(trailers:key={key},valueonly)%x00" for key in keys)
@@ -206,7 +233,9 @@ class Repository:
             *("-c", "log.showRoot=true", "log", "--raw", "-z", "--no-abbrev", "--no-renames"),
             *("--no-color", "--no-ext-diff", "--no-notes", "--diff-merges=off", layout),
             *((f"--max-count={limit}",) if limit else ()),
-            *(tip, "--", *((_tree_path(name),) if name else ())),
+            *(() if name else ("--topo-order",)),
+            *(f"{since}..{tip}" if since else tip, "--"),
+            *((_tree_path(name),) if name else ()),
         )
         found: list[Change] = []
         words = iter(out.split(b"\0"))
@@ -318,6 +347,13 @@ class Repository:
         if "fast-import" in arguments or "init" in arguments:
             return StoreUnwritable(f"cannot write {self.place.git_dir}: {told or what}")
         return RhdeskError(f"{what} in {self.place.git_dir}: {told}")
+
+
+def _clear_unfinished(root: Path) -> None:
+    """Remove what was left by processes that were killed while they made a repository."""
+    for folder in root.glob(f"{_UNFINISHED}*"):
+        if time.time() - folder.stat().st_mtime > _UNFINISHED_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tree_path(name: str) -> str:
