@@ -9,7 +9,7 @@ The rules and what they guarantee: ``README.md`` beside this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, Final
@@ -184,13 +184,15 @@ class Engine:
         than *room* are on their way, and one question for what is new."""
         cursor = self._replica.cursor()
         is_listing = cursor.listing is not None or not cursor.epoch
-        wanted: list[Request] = [] if is_listing else [*self._pushes(cursor.epoch, room)]
-        if self._asked is None:
-            after = cursor.listing.after if cursor.listing is not None else ""
-            asked = AskListing(after) if is_listing else AskChanges(cursor.epoch, cursor.seq)
-            self._asked = asked
-            wanted.append(asked)
-        return wanted
+        pushes = [] if is_listing else self._pushes(cursor.epoch, room)
+        # Only now: had reading failed, nothing would be on its way.
+        self._sent |= {push.op_id: push.gen for push in pushes}
+        if self._asked is not None:
+            return [*pushes]
+        after = cursor.listing.after if cursor.listing is not None else ""
+        asked = AskListing(after) if is_listing else AskChanges(cursor.epoch, cursor.seq)
+        self._asked = asked
+        return [*pushes, asked]
 
     def timed_out(self, request: Request | None = None) -> None:
         """*request* got no answer, and nobody knows whether it arrived: it is sent again. None:
@@ -203,17 +205,17 @@ class Engine:
         elif request is self._asked:
             self._asked = None
 
-    def _pushes(self, epoch: str, room: int) -> Iterator[Push]:
-        free = room - len(self._sent)
+    def _pushes(self, epoch: str, room: int) -> list[Push]:
+        pushes: list[Push] = []
         for op in self._replica.waiting():
-            if free <= 0:
-                return
+            if len(self._sent) + len(pushes) >= room:
+                break
             if self._sent.get(op.op_id) == op.gen or op.base_rev is None or self._before(op):
                 continue
-            free -= op.op_id not in self._sent
-            self._sent[op.op_id] = op.gen
             based = Based(op.epoch or epoch, op.base_rev)
-            yield Push(op_id=op.op_id, gen=op.gen, rid=op.rid, based=based, put=op.put)
+            push = Push(op_id=op.op_id, gen=op.gen, rid=op.rid, based=based, put=op.put)
+            pushes.append(push)
+        return pushes
 
     def _before(self, op: Op) -> Op | None:
         """The op of another resource that has to be accepted first: it has, or gives up, the name
@@ -325,7 +327,7 @@ class Engine:
         if base is not None and base.epoch == epoch and base.stored.rev > other.rev:
             return True  # the answer is older than what is known here; ask again
         for mover in self._replica.ops_of(other.rid):
-            if mover.body is None or mover.name != other.name:
+            if mover.gives_up(other.name):
                 if mover.accepted is None and self._would_wait_for_itself(op, mover):
                     return False
                 self._held[op.op_id] = mover.op_id

@@ -78,6 +78,10 @@ class Op(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it gives its resource a name that it did not have."""
         return self.body is not None and (self.base or {}).get("name") != self.name
 
+    def gives_up(self, name: str) -> bool:
+        """Whether its resource had *name* and has it no longer."""
+        return (self.base or {}).get("name") == name and (self.body or {}).get("name") != name
+
     @property
     def put(self) -> Put:
         """How it is sent."""

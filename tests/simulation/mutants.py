@@ -86,9 +86,8 @@ OF_THE_MODEL: Final = (
         ENGINE,
         (
             (
-                "            self._sent[op.op_id] = op.gen\n",
-                "            self._sent[op.op_id] = op.gen\n"
-                "            self._replica.ops.pop(op.op_id)\n",
+                "            pushes.append(push)\n",
+                "            pushes.append(push)\n            self._replica.ops.pop(op.op_id)\n",
             ),
         ),
     ),
