@@ -49,11 +49,13 @@ def examine(store: LocalStore, *, mend: bool) -> list[Finding]:
             ),
         ]
     found += _stale_lock(store, mend=mend)
-    found += _history(store, rows, mend=mend)
+    history = list(_history(store, rows, mend=mend))
+    found += history
     found += _unrecorded(store, rows)
     found += _broken(store, rows)
     found += _unseen(store, rows)
-    found += _disagreeing_index(store, mend=mend)
+    if all(each.is_mended for each in history):  # otherwise there is nothing to compare with
+        found += _disagreeing_index(store, mend=mend)
     return found
 
 

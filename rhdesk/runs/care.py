@@ -36,25 +36,19 @@ def examine(data_dir: Path, *, mend: bool) -> list[Finding]:
         finally:
             book.close()
     except RhdeskError as exc:
-        return [
-            Finding(
-                store="runs",
-                what=str(exc),
-                remedy=f"sqlite3 {file} .recover | sqlite3 {file}.recovered, and put that in its "
-                "place; what cannot be recovered is lost",
-            )
-        ]
+        return [Finding(store="runs", what=str(exc), remedy=_recovery(file))]
     found = list(_journals(data_dir / "journal", adopted))
     try:
         with closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as db:
             found += _book(db, file, mend=mend)
             found += _results(db, data_dir / "results")
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, UnicodeDecodeError) as exc:
+        is_busy = getattr(exc, "sqlite_errorname", "").startswith("SQLITE_BUSY")
         found.append(
             Finding(
                 store="runs",
-                what=f"{file} cannot be examined: {exc}",
-                remedy="try again when nothing else writes it",
+                what=f"{file} cannot be examined: {clean(str(exc))}",
+                remedy="try again when nothing else writes it" if is_busy else _recovery(file),
             )
         )
     aside = data_dir / "damaged" / "results"
@@ -84,7 +78,7 @@ def _book(db: sqlite3.Connection, file: Path, *, mend: bool) -> Iterator[Finding
         yield Finding(
             store="runs",
             what=f"{file} is damaged: {clean(what)}",
-            remedy=f"sqlite3 {file} .recover | sqlite3 {file}.recovered, and put that in its place",
+            remedy=_recovery(file),
         )
     orphans = len(db.execute("PRAGMA foreign_key_check").fetchall())
     if orphans:
@@ -115,6 +109,13 @@ def _book(db: sqlite3.Connection, file: Path, *, mend: bool) -> Iterator[Finding
             is_mended=mend,
             remedy="" if mend else "rhdesk fsck --mend makes it anew",
         )
+
+
+def _recovery(file: Path) -> str:
+    return (
+        f"sqlite3 {file} .recover | sqlite3 {file}.recovered, and put that in its place; "
+        "what cannot be recovered is lost"
+    )
 
 
 def _search_index(db: sqlite3.Connection, command: str) -> None:
