@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from rhdesk import whole_file
+from rhdesk.errors import StoreUnwritable
 
 _FIRST_S: Final = 0.5
 _LONGEST_S: Final = 60.0
@@ -84,8 +85,15 @@ class SyncerLock:
 
     @contextmanager
     def held(self) -> Generator[bool]:
-        """Try to hold it; false where another process does."""
-        fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Try to hold it; false where another process does.
+
+        Raises:
+            StoreUnwritable: Its folder cannot be written.
+        """
+        try:
+            fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise StoreUnwritable(f"{self._file} cannot be written: {exc.strerror}") from exc
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -249,28 +249,19 @@ class ReplicaNames:
 
     # ---- versions
 
-    def rid_of(self, name: Name) -> str:
-        """What the store calls the resource; "" if it has none by that name."""
+    def lacking_versions(self, name: Name) -> str:
+        """The resource under *name*, or that was, if the store has versions of it that were never
+        seen here; "" if not."""
 
         def ask(rows: Rows) -> str:
             full = self.full(name)
             seen = seen_named(rows, full)
-            if seen is not None:
-                return seen.rid
-            return next(iter(rows.rids_named(full)), "")
-
-        return self.replica.read(ask)
-
-    def lacks_versions(self, name: Name) -> bool:
-        """Whether the store has versions of *name* that were never seen here."""
-
-        def ask(rows: Rows) -> bool:
-            seen = seen_named(rows, self.full(name))
-            if seen is None or seen.base is None:
-                return False
-            epoch, newest = seen.base.epoch, seen.base.stored.rev
-            known = {v.stored.rev for v in rows.versions_of(seen.rid) if v.epoch == epoch}
-            return len(known) < newest
+            rid = seen.rid if seen is not None else next(iter(rows.rids_named(full)), "")
+            base = rows.base(rid)
+            if base is None:
+                return ""
+            known = {v.stored.rev for v in rows.versions_of(rid) if v.epoch == base.epoch}
+            return rid if len(known) < base.stored.rev else ""
 
         return self.replica.read(ask)
 

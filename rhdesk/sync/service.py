@@ -282,9 +282,9 @@ class RemoteStore:
         account = await self.own(self._accounts.required)
         if self._contact(account).is_open():
             return
-        if not await self.call(lambda names: names.lacks_versions(name)):
+        rid = await self.call(lambda names: names.lacking_versions(name))
+        if not rid:
             return
-        rid = await self.call(lambda names: names.rid_of(name))
         try:
             async with (
                 asyncio.timeout(_SHORT_S),

@@ -159,6 +159,26 @@ async def test_a_renamed_name_keeps_its_versions_there_too(pair: tuple[Laptop, L
     assert not await bob.store.call(lambda names: names.exists(Name.parse("/team/x")))
 
 
+async def test_what_was_deleted_can_be_loaded_by_its_version(pair: tuple[Laptop, Laptop]) -> None:
+    ada, bob = pair
+    first = await ada.save("/team/x", alpha=1)
+    await ada.settle()
+    await bob.settle()
+    await ada.change("/team/x", alpha=2)
+    await ada.store.call(lambda names: names.delete(Name.parse("/team/x")))
+    await ada.settle()
+    await bob.settle()
+    versions = await _all_versions(bob, Name.parse("/team/x"))
+    assert [(v.deleted, v.config.get("alpha")) for v in versions] == [
+        (True, None),
+        (False, 2),
+        (False, 1),
+    ]
+    assert (await bob.load(f"/team/x@{first.version[:8]}")).config["alpha"] == 1
+    with pytest.raises(NotFound):
+        await bob.load("/team/x")
+
+
 async def test_the_store_goes_away_in_the_middle_and_comes_back(
     served: Served, pair: tuple[Laptop, Laptop]
 ) -> None:
