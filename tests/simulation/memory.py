@@ -234,6 +234,11 @@ class MemoryReplica:
     def opened(self) -> None:
         """What a machine does when it starts; there is nothing to mend."""
 
+    def lose_mirror(self) -> None:
+        """What came from the store is damaged, and has to be had again (rule R13)."""
+        self.bases.clear()
+        self.where = Cursor()
+
     def apply(self, changes: Transaction) -> None:
         self._crashpoint()
         for rid in changes.dropped_bases:

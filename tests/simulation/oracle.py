@@ -369,13 +369,20 @@ class Oracle:
 
     def _is_there_again(self, version: Version, seq: int) -> bool:
         """Whether what was lost was written since, by itself or as part of something."""
-        if version.op_id in self.op_ids:
+        if version.op_id in self.op_ids or self._went_on(version):
             return True
         if any(leaves(v.body) == leaves(version.body) for v in self._like(version)):
             return True
         # It was still waiting, and went onto what others wrote since.
         since = [v for v in self.lineage if v.seq > seq]
         return version.body is not None and _is_said(self.intents[version.op_id], since)
+
+    def _went_on(self, version: Version) -> bool:
+        """Whether its author had written on it before, and a request that came twice, across a
+        restore, made it again: what they wrote last was owed then."""
+        later = list(self.intents)
+        later = later[later.index(version.op_id) + 1 :]
+        return any(v.rid == version.rid and v.op_id in later for v in self.past)
 
     def _like(self, version: Version) -> Iterable[Version]:
         return (v for v in self.lineage if v.rid == version.rid or v.name == version.name)

@@ -348,6 +348,9 @@ class World:
                 self.cut_off ^= {desk.name}
             elif luck < 0.955:
                 self.count["crashes"] += 1
+                if self.random.random() < 0.1:
+                    self.count["mirrors"] += 1
+                    desk.replica.lose_mirror()
                 desk.boot()
             elif self.size.is_ruled:
                 self.operate(luck)
