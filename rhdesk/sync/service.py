@@ -329,14 +329,23 @@ class RemoteStore:
         Raises:
             BadInput: One is larger than a store takes.
         """
-        for digest in _code_in(body):
-            if digest in self._sent_blobs:
-                continue
+        lacking = [digest for digest in _code_in(body) if digest not in self._sent_blobs]
+        at_once = asyncio.Semaphore(_AT_ONCE)
+        sent = await asyncio.gather(
+            *(self._send_file(remote, digest, at_once) for digest in lacking),
+            return_exceptions=True,
+        )
+        for error in sent:
+            if error is not None:
+                raise error
+
+    async def _send_file(self, remote: Remote, digest: str, at_once: asyncio.Semaphore) -> None:
+        async with at_once:
             if not await remote.has_blob(digest):
                 try:
                     data = await asyncio.to_thread(self._shelf().load, digest)
                 except NotFound:
-                    continue  # nobody here ever had it; the record is worth keeping all the same
+                    return  # nobody here ever had it; the record is worth keeping all the same
                 if len(data) > LARGEST_BLOB:
                     raise BadInput(
                         f"its code holds a file of {len(data):,} bytes; "

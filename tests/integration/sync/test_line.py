@@ -9,16 +9,19 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from rhdesk.errors import BadInput, ConnectionFailed, Refused, RhdeskError
+from rhdesk.code.bundle import CodeShelf
+from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused, RhdeskError
 from rhdesk.models import Name
 from rhdesk.sync.account import Account, Accounts, Token
 from rhdesk.sync.contact import ContactFile
+from rhdesk.sync.service import LARGEST_BLOB
 from rhdesk.wire.store import About
 from tests.integration.server.conftest import Served
 from tests.integration.sync.laptop import Laptop, grant
@@ -308,3 +311,33 @@ async def test_what_waits_for_one_store_is_not_sent_to_another(
     await laptop.settle()
     assert [r.name for r in await laptop.names()] == ["/ada/x"]
     await laptop.store.aclose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_code_is_there_before_the_record_and_a_file_too_large_is_refused(
+    served: Served, tmp_path: Path
+) -> None:
+    ada, elsewhere = Laptop(tmp_path / "ada"), Laptop(tmp_path / "elsewhere")
+    for laptop in (ada, elsewhere):
+        await laptop.store.login(served.url, served.user("ada"))
+    files = {f"f{n}.py": f"x = {n}\n".encode() for n in range(60)}
+    digests = {path: sha256(data).hexdigest() for path, data in files.items()}
+    shelf = CodeShelf(ada.home / "code")
+    shelf.keep({digests[path]: data for path, data in files.items()})
+    await ada.save("@/small", code={"files": digests, "blob": ""})
+    large = b"x" * (LARGEST_BLOB + 1)
+    shelf.keep({sha256(large).hexdigest(): large})
+    await ada.save("@/large", code={"files": {}, "blob": sha256(large).hexdigest()})
+    state = await ada.settle()
+    assert state.rejected == 1
+    (refused,) = await ada.store.call(lambda names: names.rejected())
+    assert refused.name == "/ada/large"
+    assert "a store takes" in refused.reason
+    await elsewhere.settle()
+    assert [r.name for r in await elsewhere.names()] == ["/ada/small"]
+    for path, digest in digests.items():
+        assert await elsewhere.store.fetch_code(digest) == files[path]
+    with pytest.raises(NotFound):
+        await elsewhere.store.fetch_code("0" * 64)
+    for laptop in (ada, elsewhere):
+        await laptop.store.aclose()
