@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,11 @@ import click
 
 from rhdesk.cli import output
 from rhdesk.cli.history import live_notes
+from rhdesk.cli.lineage import dependents_note
 from rhdesk.cli.running import answer, as_json, as_name, at_desk, with_method
 from rhdesk.cli.store import sent, where
 from rhdesk.desk import AsyncDesk
+from rhdesk.errors import RhdeskError
 from rhdesk.models import Name, Record
 
 
@@ -105,9 +108,18 @@ def rename(old: str, new: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", callback=as_name)
+@click.option("--yes", is_flag=True, help="Do not ask, even if something came of it.")
 @as_json
-def delete(name: str, as_json: bool) -> None:
-    """Delete NAME; its versions stay in the history."""
+def delete(name: str, yes: bool, as_json: bool) -> None:
+    """Delete NAME; its versions stay in the history.
+
+    Asks first where other resources came of it and a person is at the terminal.
+    """
+    dependents = at_desk(lambda desk: _dependents(desk, name))
+    if dependents and not as_json:
+        output.note(f"beware: {dependents_note(name, dependents)}")
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            click.confirm(f"delete {name}?", abort=True, err=True)
 
     async def work(desk: AsyncDesk) -> None:
         await desk.delete(name)
@@ -115,7 +127,18 @@ def delete(name: str, as_json: bool) -> None:
             await desk.nudge()
 
     at_desk(work)
-    answer({"deleted": name}, as_json, lambda: output.note(f"{name} is deleted"))
+    told = {"deleted": name, "dependents": dependents}
+    answer(told, as_json, lambda: output.note(f"{name} is deleted"))
+
+
+async def _dependents(desk: AsyncDesk, name: str) -> tuple[str, ...]:
+    """What came of it; a record of runs that cannot be read does not keep a name from going."""
+    if not await desk.exists(name):
+        return ()
+    try:
+        return (await desk.dependents(name)).dependents()
+    except RhdeskError:
+        return ()
 
 
 def _cells(record: Record, now: datetime) -> tuple[str, str, str, str]:

@@ -40,6 +40,8 @@ VERBS: Final[dict[str, Verb]] = {
     "rollback": Verb(
         "history", "Names", "Make an earlier version the newest, also where it runs."
     ),
+    "lineage": Verb("lineage", "Names", "What a name came from; --down: what came of it."),
+    "why": Verb("lineage", "Names", "Why a name exists, a sentence a step."),
     "rename": Verb("names", "Names", "Give a resource another name."),
     "delete": Verb("names", "Names", "Delete a name; its versions stay."),
     "login": Verb("store", "The store", "Log in to a store, or tell who is."),

@@ -87,7 +87,7 @@ class LineageVerbs(NameVerbs):
         )
         edges, seen, told = list(found), set[str](), {root}
         is_complete = len(found) < _READERS
-        for _ in range(min(max(depth, 1), _DEEPEST)):
+        for steps_left in reversed(range(min(max(depth, 1), _DEEPEST))):
             run_ids = [each for each in dict.fromkeys(e.run_id for e in found) if each not in seen]
             seen.update(run_ids)
             wrote = await self.recorder.read(
@@ -102,10 +102,11 @@ class LineageVerbs(NameVerbs):
                 is_complete = False
                 break
             found, was_all = await self.recorder.read(partial(_readers, wrote=new))
+            if not steps_left:
+                is_complete = is_complete and not found
+                break
             is_complete = is_complete and was_all
             edges += found
-        else:
-            is_complete = is_complete and not found
         return Lineage(
             name=root,
             version=version,
@@ -187,14 +188,15 @@ class LineageVerbs(NameVerbs):
         try:
             return root, (await self._ask(parsed, lambda names: names.load(parsed))).version
         except RhdeskError as exc:
-            asked = parsed.version
-            written = await self.recorder.read(
-                lambda book: book.edges.versions_written(root, _VERSIONS)
+            found = await self.recorder.read(
+                lambda book: book.edges.versions(root, parsed.version)
             )
-            found = {edge.version for edge in written if edge.version.startswith(asked)}
-            if len(found) != 1:
-                raise exc if not found else BadInput(f"several versions begin so: {name}") from exc
-            return root, found.pop()
+            if len(found) > 1:
+                some = ", ".join(found)
+                raise BadInput(f"several versions begin as {name} does: {some}") from exc
+            if not found:
+                raise
+            return root, found[0]
 
     async def _own_versions(self, name: str) -> list[str] | None:
         """The versions a name of this repository had: another's ``~/x`` is another thing.
@@ -229,7 +231,10 @@ class _Way:
                 return wanted
             if each is versions[0]:
                 self.saved.append(each)
-        return _Wanted(name, versions[0].version if versions else "", None)
+        if versions:
+            return _Wanted(name, versions[0].version, None)
+        last = await self._written(_Wanted(name, "", None))
+        return _Wanted(name, last[0].version if last else "", None)
 
     async def writers(self, steps: Sequence[_Wanted]) -> list[Edge]:
         """The runs that wrote what is wanted: those of the book, then those versions name."""

@@ -195,7 +195,7 @@ class Env(Resource):
 def own_reads(called: Resource, env: Env) -> tuple[tuple[str, str], ...]:
     """What every call of a handle reads: itself as it is saved, and its environment if it is."""
     own = read_of(called)
-    found = [own] if own and own[1] else []
+    found = [own] if own else []
     address = env.rns_address
     if address and session().desk.exists(address):
         found.append((address, version_of(spell(env.config_for_rns))))

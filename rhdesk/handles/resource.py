@@ -237,9 +237,10 @@ def name_of(parsed: Name | None, otherwise: str) -> str:
 
 
 def read_of(resource: Resource) -> tuple[str, str] | None:
-    """What the lineage says of a run that is given a handle: its name, and its version if saved."""
-    address = resource.rns_address
-    return (address.partition("@")[0] or address, resource._version) if address else None
+    """Name and version of what a handle is saved as; None of one that is not."""
+    if resource._name is None or not resource._version:
+        return None
+    return str(resource._name.without_version), resource._version
 
 
 def came_of(value: Any, run_id: str) -> Any:

@@ -16,6 +16,7 @@ from rhdesk.models.finding import Finding as Finding
 from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
 from rhdesk.models.imported import Imported as Imported
+from rhdesk.models.lineage import Branch as Branch
 from rhdesk.models.lineage import Edge as Edge
 from rhdesk.models.lineage import Lineage as Lineage
 from rhdesk.models.live import Live as Live
@@ -36,6 +37,7 @@ from rhdesk.models.store import Rejected as Rejected
 from rhdesk.models.store import StoreState as StoreState
 
 __all__ = [
+    "Branch",
     "Check",
     "Cluster",
     "ClusterState",
@@ -45,8 +47,8 @@ __all__ = [
     "Edge",
     "Env",
     "EnvSpec",
-    "Failure",
     "Exchanged",
+    "Failure",
     "FieldChange",
     "FileChange",
     "Finding",

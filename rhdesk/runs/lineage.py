@@ -121,9 +121,16 @@ class Edges:
         known = "version = '' AND at <= ?" if version else "at <= ?"
         return self._writers(name, known, at, limit=1)
 
-    def versions_written(self, name: str, limit: int) -> list[Edge]:
-        """Every write of a name, newest first."""
-        return self._writers(name, "true", limit=limit)
+    def versions(self, name: str, beginning: str) -> list[str]:
+        """Versions of a name that a run touched and that begin so; not more than five."""
+        rows = self._ask(
+            "SELECT DISTINCT version FROM edge "
+            "WHERE name = ? AND version >= ? AND version < ? ORDER BY version LIMIT 5",
+            name,
+            beginning,
+            beginning + "\U0010ffff",
+        )
+        return [row[0] for row in rows]
 
     def readers(
         self, name: str, versions: Sequence[str] | None, since: datetime | None, limit: int
