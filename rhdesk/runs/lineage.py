@@ -104,6 +104,7 @@ class Edges:
         return self._edges("WHERE run_id = ? ORDER BY at, kind, name, version", run_id)
 
     def written_by(self, run_ids: Sequence[str]) -> list[Edge]:
+        """What runs wrote, in the order of the runs."""
         return self._of_runs(run_ids, "wrote")
 
     def read_by(self, run_ids: Sequence[str]) -> list[Edge]:
@@ -215,12 +216,13 @@ class Edges:
 
     def _of_runs(self, run_ids: Sequence[str], kind: str) -> list[Edge]:
         wanted = msgspec.json.encode(list(run_ids)).decode()
-        return self._edges(
-            "WHERE run_id IN (SELECT value FROM json_each(?)) AND kind = ? "
-            "ORDER BY run_id, name, version",
+        found = self._edges(
+            "WHERE run_id IN (SELECT value FROM json_each(?)) AND kind = ? ORDER BY name, version",
             wanted,
             kind,
         )
+        place = {run_id: number for number, run_id in enumerate(run_ids)}
+        return sorted(found, key=lambda edge: place[edge.run_id])
 
     def _edges(self, clause: str, *values: Any) -> list[Edge]:
         return [
