@@ -30,6 +30,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.screen
+	$(BIN)/python -m benchmarks.history
 
 # Half a million schedules of the sync protocol, on every processor.
 soak: $(READY)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
 from typing import Any
 
 import pytest
 
+from rhdesk import processes
 from tests.conftest import Place
 from tests.e2e.load import Load
 
@@ -253,3 +256,41 @@ def test_a_version_has_no_address_of_its_own(place: Place) -> None:
     done = place.rhdesk("show", f"~/live/fixed@{version[:8]}", "--curl", check=False)
     assert done.returncode == 2
     assert "rhdesk rollback" in done.stderr
+
+
+def test_a_broken_cluster_leaves_the_rollback_of_the_name_standing(own_place: Place) -> None:
+    versions: list[str] = []
+    for word in ("one", "two"):
+        own_place.script("broken_work.py", f"def answer():\n    return {word!r}\n")
+        versions.append(saved(own_place, "broken_work.py:answer", "~/live/broken"))
+    address_of(own_place, "~/live/broken")
+    cluster = own_place.data / "clusters" / "here" / "cluster.json"
+    raylet = processes.find(int(json.loads(cluster.read_text())["core"]["raylet"]["pid"]))
+    assert raylet is not None
+    os.kill(raylet.pid, signal.SIGKILL)
+    while processes.is_alive(raylet):
+        time.sleep(0.02)
+    done = own_place.rhdesk("rollback", f"~/live/broken@{versions[0]}")
+    assert "not live on here" in done.stderr
+    assert "the cluster is broken" in done.stderr
+    shown = json.loads(own_place.rhdesk("show", "~/live/broken", "--json").stdout)
+    assert shown["data"]["record"]["version"] == versions[0]
+    # The next call brings the cluster up again, and there the name means what it means here.
+    assert own_place.rhdesk("call", "~/live/broken").stdout == "one\n"
+    address, token = address_of(own_place, "~/live/broken")
+    with Load(address, token, "~/live/broken") as load:
+        time.sleep(0.3)
+    assert {answer.value for answer in load.answers} == {"one"}
+
+
+def test_with_no_cluster_a_rollback_is_one_of_the_name_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    place = Place(tmp_path_factory.mktemp("nowhere"))
+    place.script("alone.py", "def f():\n    return 1\n")
+    first = saved(place, "alone.py:f", "~/alone")
+    place.script("alone.py", "def f():\n    return 2\n")
+    saved(place, "alone.py:f", "~/alone")
+    done = place.rhdesk("rollback", f"~/alone@{first[:8]}")
+    assert "live" not in done.stderr
+    assert not (place.data / "clusters").exists()
