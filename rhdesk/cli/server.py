@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import msgspec
 
-from rhdesk import __version__
+from rhdesk import __version__, whole_file
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json
 from rhdesk.config import Settings
-from rhdesk.errors import NotFound, SetupFailed
+from rhdesk.errors import BadInput, NotFound, SetupFailed
 
 if TYPE_CHECKING:
     from rhdesk.server.sql import SqlDatabase
@@ -44,7 +44,9 @@ def server() -> None:
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--plain-http", is_flag=True, help="Beyond this machine without TLS: a proxy has it."
+    "--insecure-plain-http",
+    is_flag=True,
+    help="Beyond this machine without TLS: whoever listens can read the tokens.",
 )
 def run(
     database: str,
@@ -52,19 +54,25 @@ def run(
     port: int,
     tls_cert: Path | None,
     tls_key: Path | None,
-    plain_http: bool,
+    insecure_plain_http: bool,
 ) -> None:
     """Serve the store until Ctrl-C."""
     with _opened(database, keep=True) as opened:
         from rhdesk.server.serve import serve
 
+        def announce(url: str) -> None:
+            _remember_address(database, url)
+            output.note(f"the store answers on {url}; add people: rhdesk server user add ada")
+
         opened.check()
-        scheme = "https" if tls_cert else "http"
-        output.note(
-            f"the store answers on {scheme}://{host}:{port}; add people: rhdesk server user add"
-        )
         serve(
-            opened, host=host, port=port, certificate=tls_cert, key=tls_key, plain_http=plain_http
+            opened,
+            host=host,
+            port=port,
+            certificate=tls_cert,
+            key=tls_key,
+            insecure_plain_http=insecure_plain_http,
+            announce=announce,
         )
 
 
@@ -86,7 +94,7 @@ def add_user(name: str, days: int, database: str, as_json: bool) -> None:
         accounts = Accounts(opened)
         accounts.add_user(name)
         token = accounts.make_token(name, lasts=timedelta(days=days))
-    answer({"user": name, "token": token}, as_json, lambda: _show_token(token))
+    _show_token(name, token, _address(database), as_json)
 
 
 @user.command("ls")
@@ -106,7 +114,12 @@ def token() -> None:
 
 @token.command("create")
 @click.argument("owner")
-@click.option("--scope", default="write", show_default=True, help="read, write or admin.")
+@click.option(
+    "--scope",
+    default="admin",
+    show_default=True,
+    help="What it is for at most: read, write, or admin, which also shares.",
+)
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 3650))
 @_database
 @as_json
@@ -116,7 +129,7 @@ def create_token(owner: str, scope: str, days: int, database: str, as_json: bool
 
     with _opened(database) as opened:
         made = Accounts(opened).make_token(owner, scope=scope, lasts=timedelta(days=days))
-    answer({"user": owner, "token": made}, as_json, lambda: _show_token(made))
+    _show_token(owner, made, _address(database), as_json)
 
 
 @token.command("ls")
@@ -168,7 +181,9 @@ def revoke(token_id: str, database: str, as_json: bool) -> None:
 def grant(principal: str, folder: str, level: str, database: str, as_json: bool) -> None:
     """Let PRINCIPAL do LEVEL in FOLDER and below, as who runs the server."""
     from rhdesk.access.levels import Level
+    from rhdesk.server.bounds import read_folder
 
+    folder = read_folder(folder)
     with _opened(database) as opened:
         if principal not in list(opened.principals()):
             raise NotFound(principal, kind="user")
@@ -223,13 +238,17 @@ def compact(keep_days: float, database: str, as_json: bool) -> None:
 
 
 @server.command()
+@click.option("--plan", is_flag=True, help="Only say what would run.")
 @_database
 @as_json
-def migrate(database: str, as_json: bool) -> None:
-    """Bring the database's schema up to date; `run` does it too."""
-    with _opened(database, keep=True) as opened:
-        ran = [step.name for step in opened.migrated]
-    answer(ran, as_json, lambda: output.note(f"ran {', '.join(ran)}" if ran else "up to date"))
+def migrate(plan: bool, database: str, as_json: bool) -> None:
+    """Bring the database's schema up to date; every other command does it too. Back up before."""
+    with _opened(database, keep=True, migrate=False) as opened:
+        steps = opened.pending() if plan else opened.migrate()
+    told = [{"number": step.number, "name": step.name, "digest": step.digest} for step in steps]
+    names = ", ".join(f"{step.number} ({step.name})" for step in steps)
+    does = "would run" if plan else "ran"
+    answer(told, as_json, lambda: output.note(f"{does} {names}" if names else "up to date"))
 
 
 @server.command()
@@ -244,26 +263,48 @@ def openapi(as_json: bool) -> None:
 
 
 @contextmanager
-def _opened(database: str, *, keep: bool = False) -> Generator[SqlDatabase]:
+def _opened(database: str, *, keep: bool = False, migrate: bool = True) -> Generator[SqlDatabase]:
     """The database that was named, or the one in the data folder.
 
     Args:
         keep: It is made if it is not there; elsewhere a mistyped folder is an error.
     """
     try:
-        from rhdesk.server.serve import open_database
+        from rhdesk.server.serve import connect, open_database
     except ModuleNotFoundError as exc:
         raise SetupFailed(f'the store needs {exc.name}: pip install "rhdesk[server]"') from exc
-    url = database or os.environ.get(VARIABLE) or str(Settings.load().data_dir / "server")
+    url = _where(database)
     if not keep and "://" not in url and not (Path(url).expanduser() / "store.db").exists():
-        raise NotFound(url, kind="store")
-    opened = open_database(url)
+        raise BadInput(f"there is no store in {url}; `rhdesk server run` makes one")
+    opened = open_database(url) if migrate else connect(url)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def _show_token(made: str) -> None:
-    output.note("this token is shown once; whoever has it logs in with: rhdesk login URL")
-    click.echo(made)
+def _where(database: str) -> str:
+    return database or os.environ.get(VARIABLE) or str(Settings.load().data_dir / "server")
+
+
+def _remember_address(database: str, url: str) -> None:
+    """Keep where the store was served last, for whoever is told how to log in."""
+    if "://" not in (folder := _where(database)):
+        whole_file.write(Path(folder).expanduser() / "address", [url.encode()])
+
+
+def _address(database: str) -> str:
+    with suppress(OSError):
+        if "://" not in (folder := _where(database)):
+            return (Path(folder).expanduser() / "address").read_text("utf-8")
+    return "http://127.0.0.1:8787"
+
+
+def _show_token(user: str, token: str, url: str, as_json: bool) -> None:
+    login = f"rhdesk login {url}"
+
+    def show() -> None:
+        output.note(f"this token of {user} is shown once; it is asked for by: {login}")
+        click.echo(token)
+
+    answer({"user": user, "token": token, "url": url, "login": login}, as_json, show)

@@ -28,9 +28,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rhdesk import __version__
 from rhdesk.access.levels import Level
 from rhdesk.errors import BadInput, NotFound, Refused, RhdeskError
-from rhdesk.models import Name
 from rhdesk.server import openapi
-from rhdesk.server.bounds import refuse_monstrous
+from rhdesk.server.bounds import read_folder, refuse_monstrous
 from rhdesk.server.routes import (
     LARGEST_BLOB,
     LARGEST_BODY,
@@ -118,6 +117,14 @@ class Handlers:
         return _json(found, headers={"ETag": etag})
 
     async def put(self, request: Request, caller: Caller) -> Response:
+        put = await _body(request, Put)
+        refuse_monstrous(put)
+        return await self._write(request, caller, put)
+
+    async def delete(self, request: Request, caller: Caller) -> Response:
+        return await self._write(request, caller, Put())
+
+    async def _write(self, request: Request, caller: Caller, put: Put) -> Response:
         rid = _matching(request, "rid")
         op_id = request.headers.get("Idempotency-Key")
         if op_id is None:
@@ -127,8 +134,6 @@ class Handlers:
         if not re.fullmatch(r"[0-9A-Za-z_-]{8,64}", op_id):
             raise BadInput("a write wants an Idempotency-Key of 8 to 64 letters and digits")
         based = _based(request)
-        put = await _body(request, Put)
-        refuse_monstrous(put)
         answer = await self.ask(lambda: self.store.put(caller.user, rid, op_id, based, put))
         headers = {}
         if isinstance(answer, Accepted):
@@ -235,7 +240,7 @@ class Handlers:
     # ---- who may
 
     async def grants(self, request: Request, caller: Caller) -> Response:
-        folder = _folder(request.query_params.get("folder"))
+        folder = read_folder(request.query_params.get("folder", ""))
         found = await self.ask(lambda: self.store.grants_in(caller.user, folder))
         if isinstance(found, Denied):
             raise Refused(found.reason)
@@ -247,7 +252,7 @@ class Handlers:
 
     async def grant(self, request: Request, caller: Caller) -> Response:
         asked = await _body(request, Grant)
-        folder = _folder(asked.folder)
+        folder = read_folder(asked.folder)
         if asked.level.upper() not in Level.__members__:
             levels = ", ".join(level.name.lower() for level in Level)
             raise BadInput(f"{asked.level!r} is no level; levels are {levels}")
@@ -472,15 +477,6 @@ def _seconds(request: Request, name: str) -> float:
     if not 0 <= seconds <= LONGEST_WAIT_S:
         raise BadInput(f"{name} is seconds, 0 to {LONGEST_WAIT_S}")
     return seconds
-
-
-def _folder(text: str | None) -> str:
-    if text == "/":
-        return text
-    name = Name.parse(text or "")
-    if name.root != "/" or name.version:
-        raise BadInput(f"{text!r} is no folder of a store; one looks like /ada/models")
-    return str(name)
 
 
 async def _body(request: Request, kind: type[T]) -> T:

@@ -11,6 +11,7 @@ import base64
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -172,7 +173,7 @@ def _lines(file: Path) -> Iterator[_Line]:
         with gzip.open(file, "rb") as packed:
             for line in packed:
                 yield decoder.decode(line)
-    except (OSError, EOFError, msgspec.DecodeError, ValueError) as exc:
+    except (OSError, EOFError, zlib.error, msgspec.DecodeError, ValueError) as exc:
         raise BadInput(f"{file} is no backup of a store, or is damaged: {exc}") from exc
 
 

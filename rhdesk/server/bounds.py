@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from rhdesk.errors import BadInput
+from rhdesk.models import Name
 from rhdesk.wire.store import Put
 
 _DEEPEST: Final = 32
@@ -31,6 +32,20 @@ def refuse_monstrous(put: Put) -> None:
             put.saved_at.astimezone(UTC)
         except OverflowError:
             raise BadInput("saved_at is no time that UTC has") from None
+
+
+def read_folder(text: str) -> str:
+    """A folder of the store, ``/`` being all of it.
+
+    Raises:
+        BadInput: It is none.
+    """
+    if text == "/":
+        return text
+    name = Name.parse(text)
+    if name.root != "/" or name.version:
+        raise BadInput(f"{text!r} is no folder of a store; one looks like /ada/models")
+    return str(name)
 
 
 def _measure(body: Any) -> None:

@@ -11,12 +11,18 @@ import psycopg
 
 from rhdesk.errors import ConnectionFailed
 from rhdesk.server import schema
-from rhdesk.server.sql import SqlTables
+from rhdesk.server.sql import SqlTables, Step
 
 _MOST: Final = 8
 """Connections kept open."""
 _MIGRATING: Final = 0x7268_6465_736B
 """Key of the advisory lock: two servers never migrate at once."""
+_WORDS: Final = schema.Words(
+    'TEXT COLLATE "C"',
+    "BYTEA",
+    "SELECT 1 FROM pg_tables WHERE tablename = 'migration'"
+    " AND schemaname = ANY (current_schemas(false))",
+)
 _OPTIONS: Final = "-c lock_timeout=20s"
 """Nobody waits for ever for whoever holds the head row: a restore, a machine that hangs."""
 
@@ -31,14 +37,19 @@ class PostgresDatabase:
 
         Raises:
             ConnectionFailed: Nobody answers there, or not to us.
-            BadSchema: A newer release was here.
         """
         self._url = url
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue(_MOST)
+        self._idle.put_nowait(self._connect())
+
+    def pending(self) -> list[Step]:
+        with self._transaction("BEGIN READ ONLY") as execute:
+            return schema.pending(execute, _WORDS)
+
+    def migrate(self) -> list[Step]:
         with self._transaction("BEGIN") as execute:
             execute("SELECT pg_advisory_xact_lock(?)", (_MIGRATING,))
-            words = {"text": 'TEXT COLLATE "C"', "blob": "BYTEA"}
-            self.migrated = schema.migrate(execute, words)
+            return schema.migrate(execute, _WORDS)
 
     def close(self) -> None:
         while not self._idle.empty():

@@ -66,6 +66,18 @@ _SEQ: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "maximum": 2**62
 _LIMIT: Final = Parameter(
     "limit", "query", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": 500}
 )
+_KEY: Final = Parameter(
+    "Idempotency-Key", "header", {"type": "string", "pattern": "^[0-9A-Za-z_-]{8,64}$"}, True,
+    "Of this write; the same when it is sent again.",
+)  # fmt: skip
+_MATCH: Final = Parameter(
+    "If-Match", "header", {"type": "string", "pattern": '^"[0-9A-Za-z]*[.][0-9]{1,18}"$'},
+    told='``"<epoch>.<revision>"`` it was made on; or else If-None-Match.',
+)  # fmt: skip
+_WRITTEN: Final[tuple[tuple[int, Any], ...]] = (
+    (200, Accepted), (403, Denied), (409, WrongEpoch | Taken), (412, Stale), (422, Invalid),
+    (422, Fault), (428, Fault),
+)  # fmt: skip
 
 ALWAYS: Final = {
     401: "No token, or none that is known here.",
@@ -94,25 +106,20 @@ ROUTES: Final[tuple[Route, ...]] = (
         "PUT", "/v1/r/{rid}", "put", "Write a revision; once, however often it is sent.", "write",
         parameters=(
             _RID,
-            Parameter(
-                "Idempotency-Key", "header",
-                {"type": "string", "pattern": "^[0-9A-Za-z_-]{8,64}$"}, True,
-                "Of this write; the same when it is sent again.",
-            ),
-            Parameter(
-                "If-Match", "header", {"type": "string", "pattern": '^"[0-9A-Za-z]*[.][0-9]{1,18}"$'},
-                told='``"<epoch>.<revision>"`` it was made on; or else If-None-Match.',
-            ),
+            _KEY,
+            _MATCH,
             Parameter(
                 "If-None-Match", "header", {"type": "string", "enum": ["*"]},
                 told="It was made on nothing: the resource is new.",
             ),
         ),
         takes=Put,
-        answers=(
-            (200, Accepted), (400, Fault), (403, Denied), (409, WrongEpoch | Taken), (412, Stale),
-            (408, Fault), (413, Fault), (422, Invalid), (422, Fault), (428, Fault),
-        ),
+        answers=(*_WRITTEN, (400, Fault), (408, Fault), (413, Fault)),
+    ),
+    Route(
+        "DELETE", "/v1/r/{rid}", "delete", "Delete a resource; its revisions stay.", "write",
+        parameters=(_RID, _KEY, _MATCH),
+        answers=_WRITTEN,
     ),
     Route(
         "GET", "/v1/r/{rid}/versions", "versions", "Revisions of a resource, newest first.", "read",

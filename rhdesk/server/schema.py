@@ -7,9 +7,9 @@ that a step that was edited after it ran is noticed instead of believed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from rhdesk.errors import BadSchema
 from rhdesk.server.sql import Execute, SqlTables, Step, moment
@@ -22,18 +22,24 @@ def steps() -> list[Step]:
     return [Step(int(f.stem[:4]), f.stem[5:], f.read_text("utf-8")) for f in files]
 
 
-def pending(execute: Execute) -> list[Step]:
-    """The steps that have not run.
+class Words(NamedTuple):
+    """What a database calls things."""
+
+    text: str
+    """Text that is compared byte by byte."""
+    blob: str
+    there: str
+    """A query that has a row if there is a table ``migration``."""
+
+
+def pending(execute: Execute, words: Words) -> list[Step]:
+    """The steps that have not run; nothing is changed.
 
     Raises:
         BadSchema: A newer release was here, or a step is not what it was when it ran.
     """
-    execute(
-        "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
-        " digest TEXT NOT NULL, at TEXT NOT NULL)",
-        (),
-    )
-    ran = dict(execute("SELECT number, digest FROM migration", ()).fetchall())
+    there = execute(words.there, ()).fetchone()
+    ran = dict(execute("SELECT number, digest FROM migration", ()).fetchall()) if there else {}
     known = {step.number: step for step in steps()}
     newer = sorted(set(ran) - set(known))
     if newer:
@@ -46,15 +52,16 @@ def pending(execute: Execute) -> list[Step]:
     return [step for number, step in sorted(known.items()) if number not in ran]
 
 
-def migrate(execute: Execute, words: Mapping[str, str]) -> list[Step]:
-    """Run what is pending, inside the caller's transaction; returns what ran.
-
-    Args:
-        words: What the database calls ``text`` and ``blob``.
-    """
-    todo = pending(execute)
+def migrate(execute: Execute, words: Words) -> list[Step]:
+    """Run what is pending, inside the caller's transaction; returns what ran."""
+    todo = pending(execute, words)
+    execute(
+        "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+        " digest TEXT NOT NULL, at TEXT NOT NULL)",
+        (),
+    )
     for step in todo:
-        for statement in _statements(step.sql.format(**words)):
+        for statement in _statements(step.sql.format(text=words.text, blob=words.blob)):
             execute(statement, ())
         execute(
             "INSERT INTO migration (number, name, digest, at) VALUES (?, ?, ?, ?)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,21 @@ PORT: Final = 8787
 
 
 def open_database(url: str) -> SqlDatabase:
+    """The database of *url*, brought up to date with this release.
+
+    Raises:
+        BadInput: It is none; see `connect`.
+    """
+    database = connect(url)
+    try:
+        database.migrate()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def connect(url: str) -> SqlDatabase:
     """The database of *url*: ``postgresql://...``, or the folder of a SQLite file.
 
     Raises:
@@ -40,24 +56,30 @@ def serve(
     port: int = PORT,
     certificate: Path | None = None,
     key: Path | None = None,
-    plain_http: bool = False,
+    insecure_plain_http: bool = False,
+    announce: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Answer on *host* and *port* until SIGTERM or SIGINT.
 
     Args:
         certificate: With *key*, TLS.
-        plain_http: Speak HTTP where others can listen. Without, only to this machine itself.
+        insecure_plain_http: Speak HTTP where others can listen. Without, only to this machine.
+        announce: Is told the address once it is listened on.
 
     Raises:
         BadInput: It would send tokens in clear.
         SetupFailed: The address cannot be listened on.
     """
-    if certificate is None and not plain_http and not _is_loopback(host):
+    if certificate is None and not insecure_plain_http and not _is_loopback(host):
         raise BadInput(
             f"on {host} others could read the tokens: give --tls-cert and --tls-key, or say "
-            "--plain-http if something in front of it speaks TLS"
+            "--insecure-plain-http if something in front of it speaks TLS"
         )
     listening = _bound(host, port)
+    scheme = "https" if certificate else "http"
+    reached = socket.gethostname() if host in {"0.0.0.0", "::"} else host
+    place = f"[{reached}]" if ":" in reached else reached
+    announce(f"{scheme}://{place}:{listening.getsockname()[1]}")
     config = uvicorn.Config(
         application(database),
         log_level="warning",

@@ -44,8 +44,17 @@ Execute = Callable[[str, Sequence[Any]], Rows]
 class SqlDatabase(Protocol):
     """A database of `SqlTables`; what `sqlite` and `postgres` are."""
 
-    migrated: list[Step]
-    """The steps that ran when it was opened."""
+    def pending(self) -> list[Step]:
+        """Steps of the schema that have not run; nothing is changed.
+
+        Raises:
+            BadSchema: A newer release was here.
+        """
+        ...
+
+    def migrate(self) -> list[Step]:
+        """Run them, all or none, one server at a time; returns what ran."""
+        ...
 
     def reading(self) -> AbstractContextManager[SqlTables]: ...
     def writing(self) -> AbstractContextManager[SqlTables]: ...

@@ -16,10 +16,13 @@ from typing import Any, Final
 
 from rhdesk.errors import DamagedStore, StoreBusy, StoreUnwritable
 from rhdesk.server import schema
-from rhdesk.server.sql import SqlTables
+from rhdesk.server.sql import SqlTables, Step
 
 _WAITS_S: Final = 30.0
 """For another process: a second server, a backup, the command line."""
+_WORDS: Final = schema.Words(
+    "TEXT", "BLOB", "SELECT 1 FROM sqlite_master WHERE name = 'migration'"
+)
 
 
 class SqliteDatabase:
@@ -30,7 +33,6 @@ class SqliteDatabase:
 
         Raises:
             StoreUnwritable: It cannot be made or written.
-            BadSchema: A newer release was here.
         """
         self.file = file
         self._turn = threading.Lock()
@@ -43,8 +45,15 @@ class SqliteDatabase:
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.execute("PRAGMA synchronous = EXTRA")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            with self._transaction("EXCLUSIVE"):
-                self.migrated = schema.migrate(self._execute, {"text": "TEXT", "blob": "BLOB"})
+
+    def pending(self) -> list[Step]:
+        with self._transaction("DEFERRED"):
+            return schema.pending(self._execute, _WORDS)
+
+    def migrate(self) -> list[Step]:
+        # Exclusive: a second server that starts meanwhile waits, and finds it done.
+        with self._transaction("EXCLUSIVE"):
+            return schema.migrate(self._execute, _WORDS)
 
     def close(self) -> None:
         with self._turn:
