@@ -72,6 +72,10 @@ class TryLater(ConnectionFailed):
         self.after_s = after_s
 
 
+class TooMuch(ConnectionFailed):
+    """An answer is larger than is taken in; one to a smaller question may not be."""
+
+
 class _Heard(NamedTuple):
     status: int
     headers: httpx.Headers
@@ -227,7 +231,7 @@ class Remote:
             async for piece in response.aiter_bytes():
                 body += piece
                 if len(body) > _LARGEST:
-                    raise ConnectionFailed(f"{self.url} answers more than a store answers")
+                    raise TooMuch(f"{self.url} answers more than {_LARGEST:,} bytes at once")
             heard = _Heard(response.status_code, response.headers, bytes(body))
         if heard.status not in expected:
             self._raise_fault(heard)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -36,10 +36,13 @@ if TYPE_CHECKING:
     from rhdesk.sync.remote import Remote
 
 T = TypeVar("T")
+Page = TypeVar("Page", ChangesPage | Gone, ListingPage)
 log = logging.getLogger("rhdesk.sync")
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_IDLE_PAGES: Final = 3
+_PAGE: Final = 500
+"""Rows asked for at once."""
 LARGEST_BLOB: Final = 32 * 1024 * 1024
 _WAIT_S: Final = 25.0
 """How long the store keeps a question open for something to happen."""
@@ -424,6 +427,7 @@ class _Exchange:
         self._all_there = asyncio.Event()
         self._all_there.set()
         self._idle_pages = 0
+        self._most_rows = _PAGE
         self._told = ""
 
     async def run(self, remote: Remote, *, forever: bool = False) -> None:
@@ -516,9 +520,11 @@ class _Exchange:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_ASK_AGAIN_S):
                             await self._all_there.wait()
-                    reply = await remote.changes(request.epoch, request.since, wait_s=wait_s)
+                    reply = await self._page(
+                        partial(remote.changes, request.epoch, request.since, wait_s=wait_s)
+                    )
                 case AskListing():
-                    reply = await remote.listing(request.after)
+                    reply = await self._page(partial(remote.listing, request.after))
         except RhdeskError as exc:
             reply = exc
         if isinstance(request, Push):
@@ -527,6 +533,18 @@ class _Exchange:
                 self._all_there.set()
         self.has_heard |= not isinstance(reply, RhdeskError)
         self._inbox.put_nowait((request, reply))
+
+    async def _page(self, ask: Callable[..., Awaitable[Page]]) -> Page:
+        """A page, of fewer rows where they are large ones."""
+        from rhdesk.sync.remote import TooMuch
+
+        while True:
+            try:
+                return await ask(limit=self._most_rows)
+            except TooMuch:
+                if self._most_rows == 1:
+                    raise
+                self._most_rows = max(1, self._most_rows // 8)
 
     async def _push(self, remote: Remote, push: Push) -> Answer:
         try:

@@ -341,3 +341,26 @@ async def test_code_is_there_before_the_record_and_a_file_too_large_is_refused(
         await elsewhere.store.fetch_code("0" * 64)
     for laptop in (ada, elsewhere):
         await laptop.store.aclose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_large_records_are_read_a_few_at_a_time(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, elsewhere = Laptop(tmp_path / "ada"), Laptop(tmp_path / "elsewhere")
+    for laptop in (ada, elsewhere):
+        await laptop.store.login(served.url, served.user("ada"))
+    for number in range(30):
+        await ada.save(f"@/n{number}", text="x" * 100_000)
+    await ada.settle()
+    monkeypatch.setattr("rhdesk.sync.remote._LARGEST", 250_000)
+    await elsewhere.settle()
+    assert len(await elsewhere.names()) == 30
+    monkeypatch.setattr("rhdesk.sync.remote._LARGEST", 50_000)
+    await ada.save("@/one-more", text="x" * 100_000)
+    await ada.store.sync()
+    state = await elsewhere.store.sync()
+    assert state.status == "offline"
+    assert "at once" in state.error
+    for laptop in (ada, elsewhere):
+        await laptop.store.aclose()
