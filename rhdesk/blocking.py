@@ -29,6 +29,7 @@ from rhdesk.models import (
     Edge,
     Env,
     EnvSpec,
+    Exchanged,
     Finding,
     Lineage,
     LogHit,
@@ -360,6 +361,9 @@ class Desk:
 
     def rebuild(self) -> list[Finding]:
         return self.portal.call(self.asynchronous.rebuild)
+
+    def exchange(self, remote: str = "origin") -> Exchanged:
+        return self.portal.call(self.asynchronous.exchange, remote)
 
     # ---- the daemon
 

@@ -59,6 +59,7 @@ VERBS: Final[dict[str, Verb]] = {
     "server": Verb(
         "server", "The store", "The remote store: run one, its users and tokens, backups."
     ),
+    "exchange": Verb("care", "Care", "Names through a git remote: fetch, merge, push."),
     "fsck": Verb("care", "Care", "Look at every store; --mend mends what can be mended."),
     "rebuild": Verb("care", "Care", "Make the index of names anew, from git and files."),
     "daemon": Verb("daemon", "The daemon", "What goes on in the background: start, stop, logs."),

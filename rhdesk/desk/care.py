@@ -1,11 +1,11 @@
-"""Care: what is wrong with the stores of a desk, and what mends it."""
+"""Care: what is wrong with the stores of a desk and what mends it; names from and to elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
 
 from rhdesk.desk.names import NameVerbs
-from rhdesk.models import Finding
+from rhdesk.models import Exchanged, Finding
 
 
 class CareVerbs(NameVerbs):
@@ -34,3 +34,21 @@ class CareVerbs(NameVerbs):
     async def rebuild(self) -> list[Finding]:
         """Make anew what is derived: the index of names, from git and files."""
         return await self.names_room.call(lambda names: names.rebuild())
+
+    async def exchange(self, remote: str = "origin") -> Exchanged:
+        """Fetch the names of a git remote, merge them with ours, and push.
+
+        A name both sides changed is merged field by field. Where both changed the same field ours
+        stands, and theirs is a version that `rollback` takes.
+
+        Args:
+            remote: The name of one in the git configuration, or a URL, or a folder.
+
+        Raises:
+            NotFound: No remote is called so.
+            ConnectionFailed: It cannot be reached.
+            Refused: It does not take what is pushed.
+        """
+        from rhdesk.rns.exchange import exchange
+
+        return await exchange(self.names_room, remote)

@@ -110,6 +110,29 @@ class LocalStore:
         self._opened = None
         return self.rows()
 
+    def merge(self, plan: Callable[[str], bool]) -> None:
+        """Look, then have *plan* move the ref from the commit it is given, then look again.
+
+        *plan* is called again if somebody else moves the ref in between; it says whether it did.
+
+        Raises:
+            StoreBusy: Others move it all the time.
+            StoreUnwritable: An edit made by hand cannot be recorded, so nothing may be merged.
+        """
+        self.repository.create()
+        for _ in range(_TRIES):
+            for row in self.rows():
+                if not row.is_recorded:
+                    raise StoreUnwritable(
+                        f"~/{row.name} was edited, and the edit cannot be recorded in "
+                        f"{self.place.git_dir}; nothing was merged"
+                    )
+            with suppress(Moved):
+                if plan(self.tip):
+                    self.rows()
+                return
+        raise StoreBusy(f"{self.place.ref} is being moved by others all the time")
+
     def rows_made_anew(self) -> list[Row]:
         """What the index would hold if it were made now. Nothing is recorded or written."""
         other = LocalStore(self.place, self._cache_dir, self._now)

@@ -53,10 +53,11 @@ class LocalNames:
     ) -> None:
         """Find the working tree *start* is in; by default, that of the current folder."""
         self.place = WorkTree.find(start or Path.cwd(), settings.data_dir / "rns")
-        self._store = LocalStore(self.place, settings.cache_dir, now)
+        self.now = now
+        self.store = LocalStore(self.place, settings.cache_dir, now)
 
     def close(self) -> None:
-        self._store.close()
+        self.store.close()
 
     def save(
         self,
@@ -99,7 +100,7 @@ class LocalNames:
             subject = f"{f'{reason}:' if reason else 'save'} {name}: {_told(before, config)}"
             return Edit(f"{subject}{trailers}", [(leaf, config)], author)
 
-        at = self._store.write([leaf], plan)
+        at = self.store.write([leaf], plan)
         return _saved(name, config, at) if at else _record(kept[-1])
 
     def load(self, name: Name) -> Record:
@@ -114,7 +115,7 @@ class LocalNames:
         leaf = self._kept_here(name)
         if name.version:
             return self._at_version(name)
-        row = self._store.row(leaf)
+        row = self.store.row(leaf)
         if row is None:
             raise self._not_found(name)
         if row.resource_type == BROKEN:
@@ -131,7 +132,7 @@ class LocalNames:
             except NotFound:
                 return False
             return True
-        return self._store.row(leaf) is not None
+        return self.store.row(leaf) is not None
 
     def names(self, *, folder: str = "", resource_type: str = "") -> list[Record]:
         """What is in *folder* and the folders in it, by default in all of ``~``; sorted.
@@ -143,7 +144,7 @@ class LocalNames:
             found = [_builtin_record(*item) for item in self._builtins.items()]
         else:
             with _without_collecting():
-                rows = self._store.rows()
+                rows = self.store.rows()
                 found = [_record(row) for row in rows if row[0].startswith(inside)]
         if resource_type:
             found = [record for record in found if record.resource_type == resource_type]
@@ -173,7 +174,7 @@ class LocalNames:
             )
             return Edit(message, [(old_leaf, None), (new_leaf, made[-1])])
 
-        at = self._store.write([old_leaf, new_leaf], plan)
+        at = self.store.write([old_leaf, new_leaf], plan)
         return _saved(new, made[-1], at)
 
     def delete(self, name: Name) -> None:
@@ -189,7 +190,7 @@ class LocalNames:
                 raise self._not_found(name)
             return Edit(f"delete {name}", [(leaf, None)])
 
-        self._store.write([leaf], plan)
+        self.store.write([leaf], plan)
 
     def history(self, name: Name, *, limit: int = 100) -> list[Version]:
         """The versions of *name*, newest first, across renames and deletions.
@@ -201,7 +202,7 @@ class LocalNames:
             self._builtin(name)
             return []
         leaf = self._kept_here(name)
-        self._store.row(leaf)
+        self.store.row(leaf)
         versions = self._versions(leaf, limit)
         if not versions:
             raise self._not_found(name)
@@ -213,20 +214,20 @@ class LocalNames:
         """Everything that is wrong with git, files and index."""
         from rhdesk.rns.care import examine  # deferred: no other command needs it
 
-        return examine(self._store, mend=mend)
+        return examine(self.store, mend=mend)
 
     def rebuild(self) -> list[Finding]:
         """Make the index anew, from git and files."""
         from rhdesk.rns.care import rebuild
 
-        return rebuild(self._store)
+        return rebuild(self.store)
 
     # ---- versions
 
     def _versions(self, leaf: str, limit: int) -> list[Version]:
         """The newest *limit* versions, or all for 0."""
-        changes = self._store.changes(leaf, limit and limit + 1)
-        contents = self._store.repository.read(change.blob for change in changes if change.blob)
+        changes = self.store.changes(leaf, limit and limit + 1)
+        contents = self.store.repository.read(change.blob for change in changes if change.blob)
         configs = {blob: config_file.read(data) for blob, data in contents.items()}
         found: list[Version] = []
         earlier = [*changes[1:], None]
@@ -249,7 +250,7 @@ class LocalNames:
 
     def _at_version(self, name: Name) -> Record:
         leaf = self._kept_here(name)
-        self._store.row(leaf)  # so that an edit made by hand counts
+        self.store.row(leaf)  # so that an edit made by hand counts
         versions = self._versions(leaf, 0)
         if not versions:
             raise self._not_found(name.without_version)
@@ -317,12 +318,12 @@ class LocalNames:
                 f"~/{above} is a resource, so ~/{leaf} cannot be kept in it; "
                 "a name is a folder or a resource, not both"
             )
-        inside = [other for other in self._store.inside(leaf) if other != but]
+        inside = [other for other in self.store.inside(leaf) if other != but]
         if inside and inside[0].startswith(f"{leaf}/"):
             raise AlreadyExists(
                 f"~/{leaf} is a folder: it holds ~/{inside[0]}; choose another name"
             )
-        other = self._store.same_but_for_case(leaf, but=but)
+        other = self.store.same_but_for_case(leaf, but=but)
         if other:
             raise AlreadyExists(
                 f"~/{leaf} differs from ~/{other} in the case of letters only, "
@@ -333,7 +334,7 @@ class LocalNames:
         return NotFound(str(name), near=[f"~/{leaf}" for leaf in self._near("/".join(name.parts))])
 
     def _near(self, leaf: str) -> list[str]:
-        names = self._store.names()
+        names = self.store.names()
         if len(names) > _FEW:
             start = leaf.split("/")[-1][:2].lower()
             names = [n for n in names if n.split("/")[-1].lower().startswith(start)][:_FEW]

@@ -21,12 +21,13 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Final, cast
 
@@ -39,7 +40,7 @@ except ImportError as exc:  # GitPython's way to say that there is no git to run
 
     raise SetupFailed("git is not installed, or not on PATH; names are kept in git") from exc
 
-from rhdesk.errors import RhdeskError, StoreBusy, StoreUnwritable
+from rhdesk.errors import ConnectionFailed, RhdeskError, StoreBusy, StoreUnwritable
 from rhdesk.rns.versions import Change
 from rhdesk.rns.work_tree import Moved, WorkTree, flush_folder, flush_tree, is_name
 
@@ -91,6 +92,8 @@ class Commit(msgspec.Struct, frozen=True):
     at: datetime
     author: str = ""
     """``Ann`` or ``Ann <ann@x>``; empty for the person git knows, or ``user@host``."""
+    merges: str = ""
+    """Another commit it also comes of."""
 
 
 class Repository:
@@ -163,6 +166,8 @@ class Repository:
             if tip:
                 stream.append(b"from " + tip.encode() + b"\n")
                 tip = ""
+            if commit.merges:
+                stream.append(b"merge " + commit.merges.encode() + b"\n")
             for name, data in commit.edits:
                 path = _tree_path(name).encode()
                 if data is None:
@@ -311,12 +316,18 @@ class Repository:
                         return f"pid {process.name} ({command})"
         return ""
 
-    def _git(self, *arguments: str, feed: bytes = b"") -> bytes:
+    def _git(self, *arguments: str, feed: bytes = b"", network_s: float = 0.0) -> bytes:
         """Run one git command to its end and return what it printed.
 
         The environment names the repository outright: within a git hook GIT_DIR and its kin
-        point at another one. No transport is allowed, so a partial clone cannot make reading a
-        name wait for a network.
+        point at another one.
+
+        Args:
+            network_s: How long it may talk to a network. By default no transport is allowed, so
+                that a partial clone cannot make reading a name wait for one.
+
+        Raises:
+            ConnectionFailed: It took longer; it and what it started are ended.
         """
         common = self.place.common_dir
         environment = {
@@ -325,16 +336,30 @@ class Repository:
             "GIT_OBJECT_DIRECTORY": str(common / "objects"),
             "GIT_INDEX_FILE": str(self.place.git_dir / "rhdesk.index"),
             "GIT_WORK_TREE": str(self.place.root),
-            "GIT_ALLOW_PROTOCOL": "none",
             "GIT_TERMINAL_PROMPT": "0",
         }
+        if not network_s:
+            environment["GIT_ALLOW_PROTOCOL"] = "none"
         shell = Git(str(self.place.root))
         command = ["git", *_SAFE, *arguments]
         # What GitPython hands out is a Popen that ends its process when it is dropped.
         process = cast(
-            "Popen[bytes]", shell.execute(command, istream=PIPE, as_process=True, env=environment)
+            "Popen[bytes]",
+            shell.execute(
+                command,
+                istream=PIPE,
+                as_process=True,
+                env=environment,
+                # Of its own, so that ssh and its like can be ended with it.
+                start_new_session=bool(network_s),
+            ),
         )
-        out, err = process.communicate(feed)
+        try:
+            out, err = process.communicate(feed, timeout=network_s or None)
+        except TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise ConnectionFailed(f"no answer in {network_s:g} s; git was ended") from None
         if process.returncode:
             self._clear_crash_reports()
             raise self._failure(arguments, err.decode("utf-8", "replace").strip())

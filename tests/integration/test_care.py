@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +29,7 @@ class Place:
         self.top = folder / "project"
         self.settings = Settings(data_dir=folder / "data", cache_dir=folder / "cache")
         self.data = self.settings.data_dir
+        self.top.mkdir()
 
     def git(self, *arguments: str) -> str:
         command = ["git", "-C", str(self.top), *arguments]
@@ -50,9 +50,9 @@ class Place:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place(tmp_path)
-    subprocess.run(["git", "init", "-q", str(place.top)], check=True)
+    place.git("init", "-q")
     monkeypatch.chdir(place.top)
     (place.top / "app.py").write_text("def train(x=1):\n    return x\n")
     async with AsyncDesk.open(place.settings) as desk:
@@ -79,7 +79,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         )
         stored.result(30)
         desk.recorder.ended(run)
-    yield place
+    return place
 
 
 def whats(found: list[Finding]) -> str:
@@ -97,7 +97,6 @@ async def test_nothing_is_found_or_made_where_nothing_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Place(tmp_path)
-    place.top.mkdir()
     monkeypatch.chdir(place.top)
     assert await place.fsck() == []
     assert not place.data.exists()
@@ -286,7 +285,7 @@ async def test_a_journal_left_behind_is_written_into_the_book(place: Place) -> N
         f"j.append(_encode(Submitted(Run(run_id={run.run_id!r}, function='f', cluster='here',\n"
         "    submitted_at=datetime.now(UTC)))), 1); os._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", child], check=True)
+    python(child)
     (found,) = await place.fsck()
     assert found.is_mended
     assert "journal" in found.what
@@ -323,6 +322,10 @@ async def test_code_that_is_gone_is_told_with_the_name_that_needs_it(place: Plac
 
 
 # ---- the command
+
+
+def python(source: str) -> None:
+    subprocess.run([sys.executable, "-c", source], check=True)
 
 
 def rhdesk(place: Place, *typed: str) -> subprocess.CompletedProcess[str]:

@@ -103,11 +103,11 @@ def test_the_table_and_gits_log_agree(
         except RhdeskError:
             continue
     for name in "xyz":
-        found = names._store.changes(name, 0)
+        found = names.store.changes(name, 0)
         if found and not any(change.renamed_from for change in found):
-            assert found == Repository(names.place).changes(names._store.tip, name)
+            assert found == Repository(names.place).changes(names.store.tip, name)
         for limit in (1, 2, 3):
-            assert names._store.changes(name, limit) == found[:limit]
+            assert names.store.changes(name, limit) == found[:limit]
     names.close()
 
 
@@ -118,7 +118,7 @@ def test_a_rename_is_followed_and_is_one_change(names: LocalNames) -> None:
     save(names, "~/y", 3)
     save(names, "~/x", 9)
     assert told(names, "~/y") == [3, 2, 2, 1]
-    assert names._store.changes("y", 0) == walked(names.place, "y")
+    assert names.store.changes("y", 0) == walked(names.place, "y")
     assert told(names, "~/x") == [9, None, 2, 1]
 
 
@@ -135,7 +135,7 @@ def test_what_another_program_committed_is_there_at_once(
 
 def test_a_ref_that_was_moved_back_is_read_anew(names: LocalNames, project: Path) -> None:
     save(names, "~/x", 1)
-    first = names._store.tip
+    first = names.store.tip
     save(names, "~/x", 2)
     assert told(names, "~/x") == [2, 1]
     (project / "rh" / "x" / "config.json").unlink()
