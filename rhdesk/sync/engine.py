@@ -390,6 +390,7 @@ class Engine:
                     gone += self._outside(row.readable)
                     gained |= row.gained
         listing = Listing(listing_id=self._new_id()) if gained else None
+        after = Cursor(page.epoch, page.next, listing)
         shown = [
             op
             for op in self._replica.accepted()
@@ -400,7 +401,7 @@ class Engine:
             dropped_bases=tuple(gone),
             bases=tuple(bases.values()),
             dropped_ops=_ids(shown),
-            cursor=Cursor(page.epoch, page.next, listing),
+            cursor=after if after != cursor else None,
         )
 
     def _is_news(self, epoch: str, stored: Stored) -> bool:

@@ -32,9 +32,11 @@ class Stage(World):
         for name in names or tuple(self.desks):
             desk = self.desks[name]
             for _ in range(40):
-                for request in desk.engine.wants():
-                    desk.hear(request, self.ask(name, request))
+                asked = [(request, self.ask(name, request)) for request in desk.engine.wants()]
+                heard = [desk.hear(*each) for each in asked]
                 desk.engine.timed_out()
+                if not any(heard):
+                    break
 
     def wants(self, name: str) -> list[Request]:
         wanted: list[Request] = self.desks[name].engine.wants()

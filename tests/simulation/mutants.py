@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from tests.simulation.world import Parts
+from tests.simulation.world import SMALL, Parts, Size
 
 THREE_WAY: Final = "rhdesk.three_way"
 REBASE: Final = "rhdesk.sync.rebase"
@@ -23,6 +23,7 @@ RELISTING: Final = "rhdesk.sync.relisting"
 ENGINE: Final = "rhdesk.sync.engine"
 STORE: Final = "rhdesk.server.store"
 MEMORY: Final = "tests.simulation.memory"
+_LARGE: Final = Size(5, 300)
 _MODULES: Final = (THREE_WAY, REBASE, CONFLICTS, RELISTING, ENGINE, STORE, MEMORY)
 """Each after those it imports."""
 
@@ -36,6 +37,7 @@ class Mutant(NamedTuple):
     """Within so many it is noticed; 0: chance would take too long."""
     scenario: str = ""
     """The directed scenario that shows it."""
+    size: Size = SMALL
 
 
 def plant(mutant: Mutant) -> Parts:
@@ -156,8 +158,8 @@ OF_THE_MODEL: Final = (
         "a write of another epoch is taken",
         STORE,
         (('based.epoch != epoch and based != Based("", 0)', "False"),),
-        seeds=2000,
         scenario="an_op_that_waits_across_a_restore",
+        size=_LARGE,
     ),
     Mutant(
         "places are given before the commit, as by a sequence",
@@ -248,6 +250,7 @@ OF_THE_CODE: Final = (
         "what was granted is not listed",
         ENGINE,
         (("                    gained |= row.gained\n", "                    pass\n"),),
+        size=_LARGE,
     ),
     Mutant(
         "what may not be read any more stays",

@@ -301,6 +301,12 @@ class Oracle:
             if epoch != self.epoch or (version.body is None and is_blind):
                 holders.discard(desk)
 
+    def replica_lost_mirror(self, books: Books) -> None:
+        """What it had from the store is gone by accident; what was saved in it is not."""
+        for version, holders, _ in self._owed.values():
+            if version.op_id not in books.outbox:
+                holders.discard(books.desk)
+
     def replica_purged(self, desk: str, names: Iterable[str], readable: Sequence[str]) -> None:
         for name in names:
             if not any(_is_in(_folder(name), top) for top in readable):
@@ -380,9 +386,10 @@ class Oracle:
     def _went_on(self, version: Version) -> bool:
         """Whether its author had written on it before, and a request that came twice, across a
         restore, made it again: what they wrote last was owed then."""
-        later = list(self.intents)
-        later = later[later.index(version.op_id) + 1 :]
-        return any(v.rid == version.rid and v.op_id in later for v in self.past)
+        meant = list(self.intents)
+        later = set(meant[meant.index(version.op_id) + 1 :])
+        earlier = self.past[: self.past.index(version)]
+        return any(v.op_id in later and v.rid == version.rid for v in earlier)
 
     def _like(self, version: Version) -> Iterable[Version]:
         return (v for v in self.lineage if v.rid == version.rid or v.name == version.name)

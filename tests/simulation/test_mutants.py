@@ -22,7 +22,7 @@ def test_a_planted_bug_is_noticed_within_its_seeds(mutant: Mutant) -> None:
     parts = plant(mutant)
     with pytest.raises(Violation):  # noqa: PT012 - the seed that shows it is not known
         for seed in range(mutant.seeds):
-            World(seed, parts=parts).run()
+            World(seed, mutant.size, parts).run()
 
 
 @by_hand

@@ -120,25 +120,28 @@ class Desk:
 
     # ---- what the machine does
 
-    def hear(self, request: Request, reply: Any) -> None:
+    def hear(self, request: Request, reply: Any) -> bool:
+        """Returns whether it changed anything."""
         changes = self.engine.heard(request, reply)
         self.hearing = reply
-        if changes != NOTHING:
-            self.replica.apply(changes)
+        if changes == NOTHING:
+            return False
+        self.replica.apply(changes)
+        return True
 
     def _committed(self, changes: Transaction) -> None:
         oracle = self.world.oracle
         for base in changes.bases:
             oracle.replica_has(self.name, base.rid, base.epoch, base.stored.rev)
-        if changes.cursor is not None:
-            cursor = changes.cursor
+        if self.hearing is not None and changes.dropped_ops:
+            oracle.reads_own(self.books(), changes.dropped_ops)
+        if isinstance(self.hearing, ChangesPage | ListingPage):
+            cursor = self.replica.where
             oracle.replica_moved(self.name, cursor.epoch, cursor.seq)
             told_in = cursor.listing.epoch if cursor.listing is not None else cursor.epoch
             oracle.replica_let_go(self.name, told_in, changes.dropped_bases, changes.dropped_ops)
-            if isinstance(self.hearing, ChangesPage):
-                self._check_purged(self.hearing)
-            if changes.dropped_ops:
-                oracle.reads_own(self.books(), changes.dropped_ops)
+        if isinstance(self.hearing, ChangesPage):
+            self._check_purged(self.hearing)
 
     def _check_purged(self, page: ChangesPage) -> None:
         """Once the row of a revocation is taken in, nothing of it is left."""
@@ -351,6 +354,7 @@ class World:
                 if self.random.random() < 0.1:
                     self.count["mirrors"] += 1
                     desk.replica.lose_mirror()
+                    self.oracle.replica_lost_mirror(desk.books())
                 desk.boot()
             elif self.size.is_ruled:
                 self.operate(luck)
