@@ -55,7 +55,10 @@ def rollback(name: str, as_json: bool) -> None:
     async def work(desk: AsyncDesk) -> tuple[Version | None, Record]:
         bare = str(Name.parse(name).without_version)
         had = (await desk.history(bare, limit=1))[:1] if "@" in name else []
-        return (had[0] if had else None), await desk.rollback(name)
+        record = await desk.rollback(name)
+        if not Name.parse(record.name).is_local:
+            await desk.nudge()
+        return (had[0] if had else None), record
 
     was, record = at_desk(work)
     answer(record, as_json, lambda: _told(was, record))
@@ -70,7 +73,8 @@ def live_notes(record: Record) -> Iterator[str]:
         if live.is_current:
             yield f"live on {where} after {live.took_s:.1f} s{instance}{why}"
         else:
-            yield f"not live on {where}{why}"
+            again = f"{record.name}@{record.version[:_SHORT]}"
+            yield f"not live on {where}{why}; to try again: rhdesk rollback {again}"
 
 
 def _told(was: Version | None, record: Record) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from rhdesk.desk.calls import CallVerbs, env_name, env_spec
-from rhdesk.errors import BadInput, NotFound, RhdeskError
+from rhdesk.errors import BadInput, NotFound, RhdeskError, ServletDied
 from rhdesk.models import ClusterState, Live, Record
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class LiveVerbs(CallVerbs):
                 )
             try:
                 seen = await self._go_live(cluster, env, called, record, bundle)
-            except NotFound:  # it was told, and has lost it since
+            except (NotFound, ServletDied) as exc:  # it was told, and has lost it since; or died
+                if isinstance(exc, ServletDied):
+                    await self.clusters_room.revive_env(cluster, env)
                 self.forget_sent()
                 seen = await self._go_live(cluster, env, called, record, bundle)
         except RhdeskError as exc:

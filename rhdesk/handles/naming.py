@@ -18,26 +18,31 @@ class Seen(NamedTuple):
     """What tells that a name may mean something else than it did: cheaper than loading it."""
 
     name: Name
-    mark: tuple[int, int] | str | None
-    """Of a name of the repository its file's time stamp and inode, of another its version."""
+    file: str
+    """Of a name of the repository; empty for others."""
+    mark: tuple[int, int] | str
+    """That file's time stamp and inode, or the version; empty where there is nothing."""
 
     @classmethod
     def of(cls, name: Name) -> Seen:
         """As it is now."""
-        desk = session().desk
+        file = ""
         if name.root == "~":
-            file = desk.asynchronous.names_room.folder(name) / "config.json"
-            try:
-                found = os.stat(file)
-            except OSError:
-                return cls(name, None)
-            return cls(name, (found.st_mtime_ns, found.st_ino))
-        if name.root == "^":
-            return cls(name, None)
+            folder = session().desk.asynchronous.names_room.folder(name)
+            file = str(folder / "config.json")
+        return cls(name, file, "").again()
+
+    def again(self) -> Seen:
+        """The same name as it is now; equal if nothing happened to it."""
+        if self.name.root == "^":
+            return self  # it comes with this program, and changes with it
         try:
-            return cls(name, desk.load(str(name)).version)
-        except NotFound:
-            return cls(name, None)
+            if not self.file:
+                return self._replace(mark=session().desk.load(str(self.name)).version)
+            found = os.stat(self.file)
+        except (OSError, NotFound):
+            return self._replace(mark="")
+        return self._replace(mark=(found.st_mtime_ns, found.st_ino))
 
 
 _ROOTS: Final = {"~", "@", "^", "/", "."}

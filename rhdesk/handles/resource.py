@@ -211,7 +211,7 @@ class Resource:
 
     def _newer(self) -> dict[str, Any] | None:
         """The config under its name, if that may have changed since it was last asked for."""
-        if self._seen is None or (now := naming.Seen.of(self._seen.name)) == self._seen:
+        if self._seen is None or (now := self._seen.again()) == self._seen:
             return None
         self._seen = now
         try:

@@ -258,12 +258,49 @@ def test_a_version_has_no_address_of_its_own(place: Place) -> None:
     assert "rhdesk rollback" in done.stderr
 
 
+def test_of_two_programs_that_switch_one_name_the_last_save_is_live(place: Place) -> None:
+    versions: dict[str, str] = {}
+    for word in ("one", "two"):
+        place.script("raced_work.py", f"def answer():\n    return {word!r}\n")
+        versions[saved(place, "raced_work.py:answer", "~/live/raced")] = word
+    address, token = address_of(place, "~/live/raced")
+    first, second = versions
+    script = str(place.script("race.py", BACK_AND_FORTH.replace("0.3", "0.01")))
+    with Load(address, token, "~/live/raced") as load:
+        both = [
+            place.start(script, "~/live/raced", *order, "20")
+            for order in ((first, second), (second, first))
+        ]
+        for program in both:
+            told, error = program.communicate(timeout=120)
+            assert program.returncode == 0, told + error
+        ended = time.monotonic()
+        time.sleep(0.3)
+    assert load.failed == []
+    newest = json.loads(place.rhdesk("history", "~/live/raced", "--json").stdout)["data"][0]
+    assert set(load.between(ended, time.monotonic())) == {versions[newest["version"]]}
+
+
 def test_a_broken_cluster_leaves_the_rollback_of_the_name_standing(own_place: Place) -> None:
     versions: list[str] = []
     for word in ("one", "two"):
         own_place.script("broken_work.py", f"def answer():\n    return {word!r}\n")
         versions.append(saved(own_place, "broken_work.py:answer", "~/live/broken"))
     address_of(own_place, "~/live/broken")
+
+    # Its servlet dies: it is started again, and knows what is live; then that is switched.
+    servlet = own_place.data / "clusters" / "here" / "envs" / "base" / "servlet.json"
+    os.kill(json.loads(servlet.read_text())["process"]["pid"], signal.SIGKILL)
+    for word, version in zip(("one", "two"), versions, strict=True):
+        done = own_place.rhdesk("rollback", f"~/live/broken@{version}")
+        assert "live on here, env base" in done.stderr
+        address = json.loads(servlet.read_text())["address"]
+        token = (own_place.data / "clusters" / "here" / "token").read_text()
+        with Load(address, token, "~/live/broken") as load:
+            time.sleep(0.2)
+        assert {answer.value for answer in load.answers} == {word}
+
+    # The cluster itself breaks.
     cluster = own_place.data / "clusters" / "here" / "cluster.json"
     raylet = processes.find(int(json.loads(cluster.read_text())["core"]["raylet"]["pid"]))
     assert raylet is not None
@@ -271,6 +308,7 @@ def test_a_broken_cluster_leaves_the_rollback_of_the_name_standing(own_place: Pl
     while processes.is_alive(raylet):
         time.sleep(0.02)
     done = own_place.rhdesk("rollback", f"~/live/broken@{versions[0]}")
+    assert f"rhdesk rollback ~/live/broken@{versions[0][:10]}" in done.stderr
     assert "not live on here" in done.stderr
     assert "the cluster is broken" in done.stderr
     shown = json.loads(own_place.rhdesk("show", "~/live/broken", "--json").stdout)
