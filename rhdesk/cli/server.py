@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import msgspec
 
-from rhdesk import __version__, whole_file
+from rhdesk import whole_file
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json
 from rhdesk.config import Settings
@@ -257,7 +257,7 @@ def openapi(as_json: bool) -> None:
     """The OpenAPI document of the store."""
     from rhdesk.server.openapi import document
 
-    told = document(__version__)
+    told = document()
     spelled = msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
     answer(told, as_json, lambda: click.echo(spelled))
 

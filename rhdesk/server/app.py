@@ -25,7 +25,6 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rhdesk import __version__
 from rhdesk.access.levels import Level
 from rhdesk.errors import BadInput, NotFound, Refused, RhdeskError
 from rhdesk.server import openapi
@@ -270,7 +269,7 @@ class Handlers:
     # ---- about the server
 
     async def openapi(self, request: Request, caller: Caller) -> Response:
-        return _json(openapi.document(__version__))
+        return _json(openapi.document())
 
     async def health(self, request: Request, caller: Caller) -> Response:
         return _json({"status": "ok", "epoch": await self.ask(self._epoch)})

@@ -12,7 +12,7 @@ from rhdesk.wire.store import API, Fault
 _REFERENCES = "#/components/schemas/{name}"
 
 
-def document(version: str) -> dict[str, Any]:
+def document() -> dict[str, Any]:
     """What ``GET /v1/openapi.json`` answers: OpenAPI 3.1."""
     messages = [kind for route in ROUTES for kind in _messages(route)]
     schemas, components = msgspec.json.schema_components(
@@ -26,7 +26,7 @@ def document(version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "The remote store of rhdesk",
-            "version": version,
+            "version": str(API),
             "description": f"Protocol {API}. Every route wants a token.",
         },
         "paths": paths,
