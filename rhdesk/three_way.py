@@ -55,10 +55,27 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+class Found(NamedTuple):
+    value: Any
+
+
+def at(fields: Mapping[str, Any], pointer: str) -> Found | None:
+    """What is at *pointer*, "" for all of it; None where nothing is."""
+    value: Any = fields
+    for part in _parts(pointer):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return Found(value)
+
+
 def take(fields: Mapping[str, Any], pointer: str, source: Mapping[str, Any]) -> dict[str, Any]:
     """*fields* with the field at *pointer* as it is in *source*; gone if it is not there."""
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-    return _take(fields, parts, source)
+    return _take(fields, _parts(pointer), source)
+
+
+def _parts(pointer: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
 def _take(fields: Mapping[str, Any], parts: list[str], source: Any) -> dict[str, Any]:

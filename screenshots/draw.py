@@ -22,7 +22,7 @@ from rhdesk.models import Cluster, Step, StepState  # noqa: E402
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import lived_in, train_line  # noqa: E402
+from tests.tui.house import lived_in, train_line, with_past, with_store  # noqa: E402
 
 Drive = Callable[[Pilot[None], FakeDesk], Awaitable[None]]
 SIZES = ((80, 24), (140, 40))
@@ -138,9 +138,62 @@ async def said(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("M")
 
 
+async def _do(pilot: Pilot[None], line: str) -> None:
+    assert isinstance(pilot.app, DeskApp)
+    pilot.app.do(line)
+    await _settle(pilot)
+
+
+async def names(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_store(desk)
+    await pilot.press("R", "0")
+    await _settle(pilot)
+    await pilot.press("R")
+
+
+async def diff(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_past(desk)
+    await _do(pilot, "history ~/digits")
+    await pilot.press("d")
+
+
+async def rollback(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_past(desk)
+    await _do(pilot, "history ~/digits")
+    await pilot.press("down", "r")
+
+
+async def lineage(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_past(desk)
+    await _do(pilot, "lineage ~/digits")
+
+
+async def conflicts(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_store(desk)
+    await _do(pilot, "conflicts")
+
+
+async def conflict(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await conflicts(pilot, desk)
+    await pilot.press("enter")
+    await _settle(pilot)
+    await pilot.press("down", "space")
+
+
+async def store(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_store(desk)
+    await _do(pilot, "store")
+
+
+async def login(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await _do(pilot, "store")
+    await pilot.press("L")
+
+
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
     invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
+    names, diff, rollback, lineage, conflicts, conflict, store, login,
 )  # fmt: skip
 
 

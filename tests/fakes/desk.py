@@ -20,17 +20,24 @@ from rhdesk.models import (
     Check,
     Cluster,
     ClusterState,
+    Conflict,
+    DaemonState,
+    Diff,
+    Edge,
     Env,
     EnvSpec,
+    Lineage,
     LogHit,
     LogLine,
     NodeStats,
     Record,
+    Rejected,
     Run,
     RunStatus,
     Signature,
     Step,
     StepState,
+    StoreState,
     Version,
 )
 
@@ -72,6 +79,14 @@ class FakeDesk(AsyncDesk):
         self.method_names: dict[str, list[str]] = {}
         self.steps: list[Step] = []
         self.checks: list[Check] = []
+        self.store = StoreState()
+        self.odds: list[Conflict] = []
+        self.decided: dict[str, Conflict] = {}
+        self.refused: list[Rejected] = []
+        self.diffs: dict[str, Diff] = {}
+        """By the name, or the names, that were asked for."""
+        self.touched: list[Edge] = []
+        self.background = DaemonState(status="running", pid=4711, started_at=NOW)
         self.fails: dict[str, RhdeskError] = {}
         """Verbs that raise, by name."""
         self.asked: list[tuple[str, Any]] = []
@@ -235,7 +250,8 @@ class FakeDesk(AsyncDesk):
 
     async def resources(self, folder: str = "", *, resource_type: str = "") -> list[Record]:
         self._note("resources", resource_type)
-        found = self.records.values()
+        in_store = folder[:1] in {"/", "@"}
+        found = [r for r in self.records.values() if r.name.startswith("/") == in_store]
         return [r for r in found if resource_type in {"", r.resource_type}]
 
     async def delete(self, name: str) -> None:
@@ -246,6 +262,107 @@ class FakeDesk(AsyncDesk):
 
     async def history(self, name: str, *, limit: int = 100) -> list[Version]:
         return self.past.get(name, [])[:limit]
+
+    async def diff(self, before: str, after: str = "") -> Diff:
+        self._note("diff", (before, after))
+        asked = f"{before} {after}".strip()
+        return self.diffs.get(asked) or Diff(before=before, after=after or before)
+
+    async def rollback(self, name: str) -> Record:
+        self._note("rollback", name)
+        bare, _, version = name.partition("@")
+        old = next(v for v in self.past[bare] if v.version.startswith(version))
+        again = msgspec.structs.replace(old, saved_at=NOW, summary=f"rollback to {version[:8]}")
+        self.past[bare].insert(0, again)
+        kind = str(old.config.get("resource_type", "function"))
+        self.records[bare] = Record(
+            name=bare, resource_type=kind, config=old.config, version=old.version, saved_at=NOW
+        )
+        return self.records[bare]
+
+    async def lineage(self, name: str, *, depth: int = 8) -> Lineage:
+        self._note("lineage", name)
+        return Lineage(name=name, edges=tuple(self.touched))
+
+    async def dependents(self, name: str, *, depth: int = 8) -> Lineage:
+        self._note("dependents", name)
+        return Lineage(name=name, edges=tuple(self.touched), is_down=True)
+
+    # ---- the store and the daemon
+
+    async def store_state(self) -> StoreState:
+        return msgspec.structs.replace(
+            self.store, conflicts=len(self.odds), rejected=len(self.refused)
+        )
+
+    async def stay_in_step(self) -> None:
+        await asyncio.Event().wait()
+
+    async def login(self, url: str, token: str, *, folder: str = "") -> StoreState:
+        self._note("login", url)
+        self.store = StoreState(url=url, user="ana", folder="/ana", status="current")
+        return self.store
+
+    async def logout(self, *, discard: bool = False) -> StoreState:
+        self._note("logout")
+        self.store = StoreState()
+        return self.store
+
+    async def sync(self, *, timeout_s: float = 30.0) -> StoreState:
+        self._note("sync")
+        return await self.store_state()
+
+    async def conflicts(self) -> list[Conflict]:
+        return list(self.odds)
+
+    async def resolve(
+        self,
+        conflict_id: str,
+        *,
+        take: str = "",
+        fields: Mapping[str, str] | None = None,
+        copy_to: str = "",
+    ) -> Record | None:
+        self._note("resolve", (conflict_id, take, dict(fields or {}), copy_to))
+        conflict = next(c for c in self.odds if c.conflict_id == conflict_id)
+        self.odds.remove(conflict)
+        self.decided[conflict_id] = conflict
+        config = conflict.ours if take == "ours" else conflict.theirs
+        if config is None:
+            return None
+        return Record(name=conflict.name, resource_type="env", config=config, version="d" * 40)
+
+    async def reopen(self, conflict_id: str) -> Conflict:
+        self._note("reopen", conflict_id)
+        self.odds.append(self.decided.pop(conflict_id))
+        return self.odds[-1]
+
+    async def rejected(self) -> list[Rejected]:
+        return list(self.refused)
+
+    async def drop_rejected(self, op_id: str) -> None:
+        self._note("drop_rejected", op_id)
+        self.refused = [each for each in self.refused if each.op_id != op_id]
+
+    async def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
+        self._note("share", (name, tuple(users), level))
+        return [f"{user}: {level}" for user in users]
+
+    async def daemon(self) -> DaemonState:
+        return self.background
+
+    async def start_daemon(self) -> DaemonState:
+        self._note("start_daemon")
+        self.background = DaemonState(status="running", pid=4711, started_at=NOW)
+        return self.background
+
+    async def stop_daemon(self) -> DaemonState:
+        self._note("stop_daemon")
+        self.background = DaemonState(status="stopped")
+        return self.background
+
+    async def daemon_lines(self, *, limit: int = 200) -> list[str]:
+        return []
 
     # ---- runs
 

@@ -8,14 +8,21 @@ from rhdesk.models import (
     Check,
     Cluster,
     ClusterState,
+    Conflict,
+    Diff,
+    Edge,
     Env,
     Failure,
+    FieldChange,
+    FileChange,
     Parameter,
     Record,
+    Rejected,
     RunStatus,
     Signature,
     Step,
     StepState,
+    StoreState,
     Version,
 )
 from tests.fakes.desk import NOW, FakeDesk, Written, make_run
@@ -158,5 +165,78 @@ def lived_in() -> FakeDesk:
         Check(what="store", ok=True, evidence="412 MB in ~/.local/share/rhdesk, integrity ok"),
         Check(what="gateway of lab", ok=False, evidence="nothing answers on 10.0.3.7:41873",
               remedy="rhdesk up lab"),
+    ]  # fmt: skip
+    return desk
+
+
+OURS = {"name": "/vision/eval", "resource_type": "function", "env": {"reqs": ["torch==2.9"]},
+        "rate": 0.002, "doc": "Scores a model."}  # fmt: skip
+THEIRS = {**OURS, "env": {"reqs": ["torch==2.8", "tqdm"]}, "rate": 0.004}
+
+
+def with_store(desk: FakeDesk) -> FakeDesk:
+    """The same house, logged in to a store that is away since an hour, with work waiting."""
+    desk.store = StoreState(
+        url="https://names.vision.example", user="ana", folder="/ana", status="offline", queued=3,
+        last_contact=NOW - timedelta(hours=1), error="names.vision.example did not answer in time",
+    )  # fmt: skip
+    for name, sync in [
+        ("/vision/eval", "conflict"), ("/vision/augment", "current"), ("/ana/sketch", "queued"),
+        ("/lab/baseline", "rejected"),
+    ]:  # fmt: skip
+        desk.records[name] = Record(
+            name=name, resource_type="function", config={"env": "train"}, version="7e57" * 10,
+            saved_at=NOW - timedelta(hours=2), sync=sync,
+        )  # fmt: skip
+    desk.odds = [
+        Conflict(
+            conflict_id="c0ffee", name="/vision/eval", why="fields",
+            fields=("/env/reqs", "/rate"), base={**OURS, "rate": 0.001}, ours=OURS, theirs=THEIRS,
+            author="bob", at=NOW - timedelta(minutes=42),
+        ),
+        Conflict(
+            conflict_id="decade", name="/vision/old", why="deleted-and-edited", base=OURS,
+            theirs=THEIRS, author="bob", at=NOW - timedelta(hours=3),
+        ),
+    ]  # fmt: skip
+    desk.refused = [
+        Rejected(op_id="f00d", name="/lab/baseline", fields=OURS, at=NOW - timedelta(hours=5),
+                 reason="ana may not write in /lab"),
+    ]  # fmt: skip
+    return desk
+
+
+def with_past(desk: FakeDesk) -> FakeDesk:
+    """The same house, with what two versions of a name differ in, and what it came from."""
+    newest, before = desk.past["~/digits"][:2]
+    desk.diffs[f"~/digits@{before.version} ~/digits@{newest.version}"] = Diff(
+        before=f"~/digits@{before.version[:10]}", after=f"~/digits@{newest.version[:10]}",
+        fields=(
+            FieldChange(pointer="/env/reqs", kind="changed", before=["torch==2.8"],
+                        after=["torch==2.9", "tqdm"]),
+            FieldChange(pointer="/gpu", kind="added", after=1),
+        ),
+        files=(
+            FileChange(path="train.py", kind="changed", lines=(
+                "--- train.py", "+++ train.py", "@@ -3,4 +3,5 @@", " def train(data, rate=0.002):",
+                "-    model = Net(64)", "+    model = Net(128)", "+    model.train()",
+                "     return fit(model, data)",
+            )),
+            FileChange(path="weights.bin", kind="changed"),
+        ),
+    )  # fmt: skip
+    desk.diffs[f"~/digits@{before.version}"] = desk.diffs[
+        f"~/digits@{before.version} ~/digits@{newest.version}"
+    ]
+    at = NOW - timedelta(hours=6)
+    desk.touched = [
+        Edge(run_id="0000000aabcd", kind="wrote", name="~/digits", version=newest.version, at=at,
+             function="~/vision/augment"),
+        Edge(run_id="0000000aabcd", kind="read", name="~/vision/augment", version="5ca1ab1e" * 5,
+             at=at, function="~/vision/augment"),
+        Edge(run_id="0000000aabcd", kind="read", name="here:scans", at=at,
+             function="~/vision/augment"),
+        Edge(run_id="0000000babcd", kind="wrote", name="here:scans", at=at - timedelta(hours=1),
+             function="~/vision/fetch", source="airflow"),
     ]  # fmt: skip
     return desk

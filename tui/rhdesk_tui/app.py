@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -21,7 +20,8 @@ from textual.worker import Worker, WorkerState
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, RhdeskError
 from rhdesk.foreign import clean_block
-from rhdesk.models import Step
+from rhdesk.loops.keeper import Keeper
+from rhdesk.models import Name, Step
 from rhdesk_tui.commands import DeskCommands, run_line
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.messages import (
@@ -29,8 +29,12 @@ from rhdesk_tui.messages import (
     CopyText,
     OfferCopies,
     ShowCluster,
+    ShowConflict,
+    ShowConflicts,
+    ShowDiff,
     ShowHistory,
     ShowInvoke,
+    ShowLineage,
     ShowRun,
     TypedCommand,
 )  # fmt: skip
@@ -41,9 +45,12 @@ from rhdesk_tui.screens.job import JobScreen
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.themes import DARK, LIGHT
 from rhdesk_tui.widgets.command_bar import CommandBar
+from rhdesk_tui.wording import say_store
 from rhdesk_tui.workplace import Workplace
 
-_BRING_HOME_S = 15.0
+_FIRST_S = 0.5
+"""The first screen comes first."""
+_LOADED_S = 4.0
 
 
 def _leave_alone_what_is_loaded() -> None:
@@ -86,20 +93,13 @@ class DeskApp(App[None]):
 
     def on_ready(self) -> None:
         _leave_alone_what_is_loaded()
-        _: Worker[None] = self.run_worker(self._bring_home, group="home", exit_on_error=False)
+        _: Worker[None] = self.run_worker(self._keep, group="home", exit_on_error=False)
+        self.set_timer(_LOADED_S, _leave_alone_what_is_loaded)
 
-    async def _bring_home(self) -> None:
-        """Fetch what became of runs nobody followed, now and again while the desk is open."""
-        is_first = True
-        while True:
-            with suppress(RhdeskError):  # a cluster that is down says so on its own row
-                await self.desk.catch_up()
-            if is_first:
-                with suppress(RhdeskError):
-                    await self.desk.retain()
-                _leave_alone_what_is_loaded()  # asking clusters loads a good deal
-            is_first = False
-            await asyncio.sleep(_BRING_HOME_S)
+    async def _keep(self) -> None:
+        """While the desk is open and no daemon runs, do what the daemon would."""
+        await asyncio.sleep(_FIRST_S)
+        await Keeper(self.desk, yields=True).keep()
 
     # ---- saying
 
@@ -156,6 +156,24 @@ class DeskApp(App[None]):
     def _show_cluster(self, event: ShowCluster) -> None:
         self.show_cluster(event.name)
 
+    @on(ShowDiff)
+    def _show_diff(self, event: ShowDiff) -> None:
+        self.show_diff(event.before, event.after)
+
+    @on(ShowLineage)
+    def _show_lineage(self, event: ShowLineage) -> None:
+        self.show_lineage(event.name, down=event.down)
+
+    @on(ShowConflicts)
+    def _show_conflicts(self, event: ShowConflicts) -> None:
+        self.show_conflicts()
+
+    @on(ShowConflict)
+    def _show_conflict(self, event: ShowConflict) -> None:
+        from rhdesk_tui.screens.conflict import ConflictScreen
+
+        self.push_screen(ConflictScreen(self.workplace, event.conflict))
+
     @on(CopyText)
     def _copy_text(self, event: CopyText) -> None:
         self.copy(event.what, event.text)
@@ -206,6 +224,26 @@ class DeskApp(App[None]):
         from rhdesk_tui.screens.history import HistoryScreen
 
         self.push_screen(HistoryScreen(self.workplace, name))
+
+    def show_diff(self, before: str, after: str = "") -> None:
+        from rhdesk_tui.screens.diff import DiffScreen
+
+        self.push_screen(DiffScreen(self.workplace, before, after))
+
+    def show_lineage(self, name: str, *, down: bool = False) -> None:
+        from rhdesk_tui.screens.lineage import LineageScreen
+
+        self.push_screen(LineageScreen(self.workplace, name, down=down))
+
+    def show_conflicts(self) -> None:
+        from rhdesk_tui.screens.conflicts import ConflictsScreen
+
+        self.push_screen(ConflictsScreen(self.workplace))
+
+    def show_store(self) -> None:
+        from rhdesk_tui.screens.store import StoreScreen
+
+        self.push_screen(StoreScreen(self.workplace))
 
     def show_cluster(self, name: str) -> None:
         from rhdesk_tui.screens.cluster import ClusterScreen
@@ -303,6 +341,53 @@ class DeskApp(App[None]):
             self.notify(f"{job.title} failed: {job.error}", severity="error")
         else:
             self.notify(f"{job.title}: done")
+
+    def rollback(self, name: str) -> None:
+        """Ask, then make an earlier version the newest."""
+        from rhdesk_tui.screens.rollback import rollback_question
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.begin(partial(self._rollback, name), "rollback")
+
+        async def ask() -> None:
+            self.push_screen(rollback_question(name, await self.desk.diff(name)), answered)
+
+        self.begin(ask, "rollback")
+
+    async def _rollback(self, name: str) -> None:
+        before = await self._newest(name)
+        record = await self.desk.rollback(name)
+        if before == record.version:
+            self.notify(f"{record.name} says that already")
+            return
+        undo = f"; undo it with :rollback {record.name}@{before[:8]}" if before else ""
+        self.notify(f"{record.name} is at {record.version[:8]} again{undo}")
+        for live in record.live:
+            if live.why:
+                self.notify(f"on {live.cluster} it could not be switched: {live.why}",
+                            severity="warning")  # fmt: skip
+        screen = self.screen
+        if isinstance(screen, Page):
+            screen.changed()
+
+    async def _newest(self, name: str) -> str:
+        """The version a name has now; "" where it is deleted."""
+        versions = await self.desk.history(str(Name.parse(name).without_version), limit=1)
+        return versions[0].version if versions and not versions[0].deleted else ""
+
+    def sync(self) -> None:
+        self.begin(self._sync, "sync")
+
+    async def _sync(self) -> None:
+        self.workplace.store = state = await self.desk.sync()
+        self.notify(say_store(state, self.workplace.now()).text)
+
+    def share(self, name: str, users: list[str], level: str) -> None:
+        self.begin(partial(self._share, name, users, level), "share")
+
+    async def _share(self, name: str, users: list[str], level: str) -> None:
+        self.notify(f"{name}: {', '.join(await self.desk.share(name, users, level=level))}")
 
     def execute(self, command: str) -> None:
         if not command:

@@ -46,6 +46,10 @@ class Card:
     def __init__(self) -> None:
         self._facts: list[Fact] = []
 
+    def __len__(self) -> int:
+        """How many facts there are; the number the next one gets."""
+        return len(self._facts)
+
     def fact(self, label: str, value: str, tone: Tone = "") -> Card:
         """One label and its value, of one line or several."""
         text = Content.styled(clean_block(value[:_LONGEST]), STYLES[tone])
@@ -74,13 +78,19 @@ class Card:
 
     def fold(self, width: int) -> Content:
         """The card in *width* cells; what is wrapped stays in its column."""
+        return self.folded(width)[0]
+
+    def folded(self, width: int) -> tuple[Content, list[int]]:
+        """The same, and the line each fact begins at."""
         width = max(width, 20)
+        tops: list[int] = []
         labels = [len(fact.label) for fact in self._facts]
         indent = min(max(labels, default=0), _WIDEST_LABEL, width // 3) + 2
         lines: list[Content] = []
         for fact in self._facts:
             room = width - indent if fact.label else width
             head = fit(fact.label, indent - 2).ljust(indent) if fact.label else ""
+            tops.append(len(lines))
             for line in fact.text.split("\n", allow_blank=True):
                 if fact.is_row:
                     lines.append(line.truncate(room, ellipsis=True))
@@ -88,7 +98,7 @@ class Card:
                 for part in line.wrap(room) or [line]:
                     lines.append(Content.assemble((head, STYLES["quiet"]), part))
                     head = " " * len(head)
-        return Content("\n").join(lines)
+        return Content("\n").join(lines), tops
 
 
 def _harmless(content: Content) -> Content:

@@ -51,6 +51,20 @@ def _put(app: DeskApp, rest: list[str]) -> None:
     app.put(rest[0], value)
 
 
+def _one_or_two(rest: Sequence[str], what: str) -> Sequence[str]:
+    if len(rest) not in {1, 2}:
+        raise BadInput(f"say {what} behind the command")
+    return rest
+
+
+def _share(app: DeskApp, rest: list[str]) -> None:
+    if len(rest) not in {2, 3}:
+        raise BadInput(
+            "say a folder and a user behind share, and perhaps a level: share @ bob read"
+        )
+    app.share(rest[0], [rest[1]], rest[2] if len(rest) == 3 else "read")
+
+
 VERBS: Final[tuple[Verb, ...]] = (
     _kind("functions", "list saved functions"),
     _kind("modules", "list saved modules"),
@@ -65,6 +79,22 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.show_run(rest[0] if rest else "last")),
     Verb("history", "history NAME", "versions of a name", "name",
          lambda app, rest: app.show_history(_one(rest, "a name"))),
+    Verb("diff", "diff NAME[@V] [NAME[@V]]", "what differs between two versions", "name",
+         lambda app, rest: app.show_diff(*_one_or_two(rest, "a name, or two"))),
+    Verb("rollback", "rollback NAME@VERSION", "make an earlier version the newest", "name",
+         lambda app, rest: app.rollback(_one(rest, "a name with a version: ~/train@1a2b3c"))),
+    Verb("lineage", "lineage NAME", "why it exists: the runs and names it came from", "name",
+         lambda app, rest: app.show_lineage(_one(rest, "a name"))),
+    Verb("dependents", "dependents NAME", "what breaks without it", "name",
+         lambda app, rest: app.show_lineage(_one(rest, "a name"), down=True)),
+    Verb("conflicts", "conflicts", "writes that wait for your decision", "nothing",
+         lambda app, rest: app.show_conflicts()),
+    Verb("store", "store", "the remote store and the daemon", "nothing",
+         lambda app, rest: app.show_store()),
+    Verb("sync", "sync", "send and read what the store does not have or we do not", "nothing",
+         lambda app, rest: app.sync()),
+    Verb("share", "share FOLDER USER [LEVEL]", "let somebody read or write in a folder", "name",
+         lambda app, rest: _share(app, rest)),
     Verb("search", "search TEXT", "lines of any run that hold these words", "text",
          lambda app, rest: app.show_search(" ".join(rest))),
     Verb("up", "up [CLUSTER]", "bring a cluster up", "cluster",
@@ -92,7 +122,9 @@ VERBS: Final[tuple[Verb, ...]] = (
 _ALIASES: Final = {
     "quit": "q", "exit": "q", "fn": "functions", "fns": "functions", "f": "functions",
     "mods": "modules", "run": "runs", "r": "runs", "c": "clusters", "env": "envs", "e": "envs",
-    "keys": "objects", "all": "resources", "ls": "resources", "invoke": "call", "log": "logs",
+    "keys": "objects", "why": "lineage", "daemon": "store", "login": "store", "logout": "store",
+    "rejected": "conflicts", "undo": "rollback",
+    "all": "resources", "ls": "resources", "invoke": "call", "log": "logs",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from rhdesk.models import Step
+from rhdesk.models import Conflict, Step
 from rhdesk_tui.spellings import Spelling
 
 
@@ -26,6 +26,29 @@ class ShowInvoke(Message):
 @dataclass
 class ShowHistory(Message):
     name: str
+
+
+@dataclass
+class ShowDiff(Message):
+    before: str
+    """A name with or without a version, as `diff` takes it."""
+    after: str = ""
+
+
+@dataclass
+class ShowLineage(Message):
+    name: str
+    down: bool = False
+
+
+@dataclass
+class ShowConflicts(Message):
+    """What waits for a person."""
+
+
+@dataclass
+class ShowConflict(Message):
+    conflict: Conflict
 
 
 @dataclass

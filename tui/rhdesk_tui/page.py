@@ -85,6 +85,9 @@ class Page(Screen[None]):
         """What the copy menu offers here."""
         return []
 
+    def changed(self) -> None:
+        """What the screen shows was changed from elsewhere; subclasses read it again."""
+
     def refresh_bar(self) -> None:
         bar = self.query_one(TopBar)
         bar.path = self.path()

@@ -22,6 +22,7 @@ from rhdesk_tui.wording import (
     say_cluster,
     say_env,
     say_run,
+    say_sync,
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ Item = Record | Run | Cluster | Env | str
 _PAGE: Final = 200
 _KEPT_PAGES: Final = 20
 _SCAN: Final = 1000
+_SYNC: Final = Column("STORE", 10, keep=7)
 
 
 class Lesson(NamedTuple):
@@ -47,7 +49,7 @@ class Shelf(ABC):
     """What is typed behind ``:``."""
     title: ClassVar[str]
     digit: ClassVar[str]
-    columns: ClassVar[tuple[Column, ...]]
+    columns: tuple[Column, ...]
     lesson: ClassVar[Lesson]
     lives: ClassVar[bool] = False
     """Whether it changes by itself, and is worth asking for again while shown."""
@@ -120,7 +122,7 @@ class ResourceShelf(ListShelf[Record]):
     word = "resources"
     title = "All names"
     digit = "0"
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("NAME", 18, flex=True),
         Column("TYPE", 9, keep=5),
         Column("ENV", 10, keep=3),
@@ -136,28 +138,33 @@ class ResourceShelf(ListShelf[Record]):
     resource_type: ClassVar[str] = ""
 
     async def fetch(self) -> list[Record]:
-        return await self.desk.resources(resource_type=self.resource_type)
+        found = await self.desk.resources(resource_type=self.resource_type)
+        if (await self.desk.store_state()).url:
+            found += await self.desk.resources("/", resource_type=self.resource_type)
+            self.columns = (*ResourceShelf.columns, _SYNC)
+        else:
+            self.columns = ResourceShelf.columns
+        return found
 
     def key(self, item: Record) -> str:
         return item.name
 
     def text_of(self, item: Record) -> str:
-        return f"{item.name} {item.resource_type}"
+        return f"{item.name} {item.resource_type} {item.sync}"
 
     def row(self, item: Record) -> Row:
         env = item.config.get("env")
         if isinstance(env, dict):
             env = cast("dict[str, Any]", env).get("name")
-        return Row(
-            item.name,
-            (
-                Cell(item.name, "strong"),
-                Cell(item.resource_type, "accent"),
-                Cell(str(env or ""), "quiet"),
-                Cell(item.version[:8], "quiet"),
-                Cell(age(item.saved_at, self.now())),
-            ),
+        cells = (
+            Cell(item.name, "strong"),
+            Cell(item.resource_type, "accent"),
+            Cell(str(env or ""), "quiet"),
+            Cell(item.version[:8], "quiet"),
+            Cell(age(item.saved_at, self.now())),
+            Cell(*say_sync(item.sync)),
         )
+        return Row(item.name, cells[: len(self.columns)])
 
     def item(self, key: str) -> Record | None:
         return self.find(key)

@@ -63,7 +63,7 @@ def of_record(record: Record) -> list[Spelling]:
         Spelling("name", name),
         Spelling("as CLI", cli("show", name)),
         Spelling("as Python", f"rh.load({name!r})"),
-        Spelling("config as JSON", json.dumps(record.config, indent=2, default=repr)),
+        Spelling("config as JSON", as_config(record.config)),
     ]
 
 
@@ -98,6 +98,11 @@ def of_object(key: str, cluster: str) -> list[Spelling]:
         Spelling("as CLI", cli("get", key, "--on", cluster)),
         Spelling("as Python", f"rh.cluster({cluster!r}).get({key!r})"),
     ]
+
+
+def as_config(config: Mapping[str, Any] | None) -> str:
+    """A config as it would be in its file; ``null`` for one that is not there."""
+    return json.dumps(config, indent=2, default=repr)
 
 
 def delete_record_cli(record: Record) -> str:

@@ -9,7 +9,15 @@ from typing import Any, Final, Literal, NamedTuple
 from textual.content import Content
 
 from rhdesk.foreign import clean, clean_block
-from rhdesk.models import Cluster, ClusterState, Run, RunStatus, StepState
+from rhdesk.models import (
+    Cluster,
+    ClusterState,
+    Conflict,
+    Run,
+    RunStatus,
+    StepState,
+    StoreState,
+)  # fmt: skip
 
 Tone = Literal["", "good", "warn", "bad", "quiet", "accent", "strong"]
 
@@ -56,6 +64,50 @@ _ENVS: Final = {
     "starting": Saying("◐ starting", "accent"),
     "died": Saying("✖ died", "bad"),
 }
+
+
+_SYNC: Final = {
+    "": Saying("", ""),
+    "current": Saying("≡ in step", "quiet"),
+    "queued": Saying("↑ queued", "accent"),
+    "conflict": Saying("≠ conflict", "warn"),
+    "rejected": Saying("✖ refused", "bad"),
+}
+_CONFLICTS: Final = {
+    "edited-and-deleted": "changed here, deleted there",
+    "deleted-and-edited": "deleted here, changed there",
+    "name-taken": "another resource has the name",
+    "server-rolled-back": "the store was restored from before it",
+}
+
+
+def say_sync(sync: str) -> Saying:
+    return _SYNC.get(sync, Saying(f"? {clean(sync)}", "warn"))
+
+
+def say_conflict(conflict: Conflict) -> str:
+    if conflict.why == "fields":
+        return f"both changed {', '.join(conflict.fields)}"
+    return _CONFLICTS.get(conflict.why, conflict.why)
+
+
+def say_store(store: StoreState, now: datetime) -> Saying:
+    """How this machine stands to the store, what a person has to do first."""
+    waits = f" · ↑ {many(store.queued, 'write')} queued" if store.queued else ""
+    if store.conflicts:
+        return Saying(f"≠ {many(store.conflicts, 'conflict')}{waits}", "warn")
+    match store.status:
+        case "none":
+            return Saying("not logged in", "quiet")
+        case "offline":
+            since = f" for {age(store.last_contact, now)}" if store.last_contact else ""
+            return Saying(f"○ store away{since}{waits}", "quiet")
+        case "refused":
+            return Saying(f"✖ store refuses{waits}", "bad")
+        case "syncing":
+            return Saying(f"◐ syncing{waits}", "accent")
+        case _:
+            return Saying(f"≡ in step{waits}", "quiet")
 
 
 def say_run(status: RunStatus) -> Saying:

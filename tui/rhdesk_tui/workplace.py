@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import Cluster, ClusterState
+from rhdesk.models import Cluster, ClusterState, StoreState
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.said import SaidLog
-from rhdesk_tui.wording import Saying, say_cluster
+from rhdesk_tui.wording import Saying, say_cluster, say_store
 
 
 def _utc_now() -> datetime:
@@ -25,6 +25,8 @@ class Workplace:
     said: SaidLog = field(default_factory=SaidLog)
     clusters: list[Cluster] = field(default_factory=list[Cluster])
     """As they were when somebody last asked."""
+    store: StoreState = field(default_factory=StoreState)
+    """As it was when somebody last asked."""
     names: list[str] = field(default_factory=list[str])
     """Names a command line can complete."""
 
@@ -43,7 +45,11 @@ class Workplace:
         said: list[Saying] = []
         if job := self.running:
             said.append(Saying(f"◐ {job.title}: {job.now}", "accent"))
+        store = [say_store(self.store, self.now())] if self.store.url else []
+        in_step = self.store.status == "current" and not self.store.conflicts
+        if not in_step:
+            said += store
         for cluster in self.clusters[:2]:
             state = say_cluster(cluster.state)
             said.append(Saying(f"{cluster.name} {state.text}", state.tone))
-        return tuple(said)
+        return (*said, *store) if in_step else tuple(said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final
 
@@ -23,6 +24,7 @@ from rhdesk_tui.messages import (
     ShowCluster,
     ShowHistory,
     ShowInvoke,
+    ShowLineage,
     ShowRun,
 )  # fmt: skip
 from rhdesk_tui.page import Page
@@ -54,6 +56,7 @@ class Explorer(Page):
         Binding("i", "invoke", "Invoke", id="explorer.invoke"),
         Binding("l", "logs", "Logs", id="explorer.logs"),
         Binding("h", "history", "History", id="explorer.history"),
+        Binding("w", "lineage", "Why", id="explorer.lineage"),
         Binding("u", "up", "Up", id="explorer.up"),
         Binding("D", "down", "Down", id="explorer.down"),
         Binding("slash", "filter", "Filter", id="explorer.filter", key_display="/", priority=True),
@@ -128,6 +131,7 @@ class Explorer(Page):
         """The shown kind first, then the others for their counts; one that fails stops none."""
         await self._load()
         self.workplace.clusters = await self.desk.clusters()
+        self.workplace.store = await self.desk.store_state()
         self.refresh_bar()
         for word, shelf in self.shelves.items():
             if word != self.word:
@@ -144,7 +148,10 @@ class Explorer(Page):
 
     async def _refresh_live(self) -> None:
         self.workplace.clusters = await self.desk.clusters()
-        if self.shelf.lives:
+        store = await self.desk.store_state()
+        news = store != self.workplace.store
+        self.workplace.store = store
+        if self.shelf.lives or (news and isinstance(self.shelf, ResourceShelf)):
             await self._load()
         self.refresh_bar()
         self._draw_rail()
@@ -356,7 +363,7 @@ class Explorer(Page):
                 return callable_ or isinstance(item, Run)
             case "logs":
                 return named or isinstance(item, Run)
-            case "history":
+            case "history" | "lineage":
                 return named
             case "up":
                 return isinstance(item, Cluster) or self.word in {"clusters", "envs", "objects"}
@@ -407,6 +414,10 @@ class Explorer(Page):
         if isinstance(self.item, Record):
             self.post_message(ShowHistory(self.item.name))
 
+    def action_lineage(self) -> None:
+        if isinstance(self.item, Record):
+            self.post_message(ShowLineage(self.item.name))
+
     def action_up(self) -> None:
         name = self.item.name if isinstance(self.item, Cluster) else "here"
         self.post_message(BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name)))
@@ -448,13 +459,18 @@ class Explorer(Page):
         item = self.item
         if item is None or isinstance(item, Cluster):
             return
-        question = _deletion(item)
+        self.begin(partial(self._ask_to_delete, item), "ask")
+
+    async def _ask_to_delete(self, item: Record | Run | Env | str) -> None:
+        needed_by: tuple[str, ...] = ()
+        if isinstance(item, Record):
+            needed_by = (await self.desk.dependents(item.name)).dependents()
 
         def answered(yes: bool | None) -> None:
             if yes:
                 self.begin(partial(self._delete, item), "delete")
 
-        self.owner.push_screen(question, answered)
+        self.owner.push_screen(_deletion(item, needed_by), answered)
 
     async def _delete(self, item: Item) -> None:
         """Delete what was asked about, whatever the cursor is on by now."""
@@ -477,12 +493,16 @@ class Explorer(Page):
         await self._load()
 
 
-def _deletion(item: Record | Run | Env | str) -> Confirm:
+def _deletion(item: Record | Run | Env | str, needed_by: Sequence[str] = ()) -> Confirm:
     if isinstance(item, Record):
+        is_here = item.name.startswith("~")
+        needed = f" {many(len(needed_by), 'thing')} came of it: {', '.join(needed_by[:3])}."
         return Confirm(
             f"Delete {item.name}?",
-            f"The name goes from this repository. Its {item.resource_type} is not stopped, its "
-            "runs stay in the record, and earlier versions stay in git.",
+            f"The name goes from {'this repository' if is_here else 'the store, for everybody'}. "
+            f"Its {item.resource_type} is not stopped, its runs stay in the record, and earlier "
+            f"versions stay in {'git' if is_here else 'its history'}."
+            f"{needed if needed_by else ''}",
             delete_record_cli(item), "Delete",
         )  # fmt: skip
     if isinstance(item, Run):

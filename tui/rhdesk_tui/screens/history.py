@@ -15,7 +15,7 @@ from rhdesk.foreign import clean
 from rhdesk.models import Version
 from rhdesk_tui.cards import Card, config_value
 from rhdesk_tui.filtering import Filter
-from rhdesk_tui.messages import OfferCopies, ShowInvoke
+from rhdesk_tui.messages import OfferCopies, ShowDiff, ShowInvoke, ShowRun, TypedCommand
 from rhdesk_tui.page import Page
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.widgets.card_view import CardView
@@ -33,6 +33,9 @@ class HistoryScreen(Page):
     CSS_PATH = "history.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "base", "Compare with this", id="history.base", key_display="space"),
+        Binding("d", "diff", "Diff with code", id="history.diff"),
+        Binding("r", "rollback", "Roll back", id="history.rollback"),
+        Binding("g", "run", "Its run", id="history.run"),
         Binding("i", "invoke", "Invoke this version", id="history.invoke"),
         Binding("y", "copy", "Copy", id="history.copy"),
     ]
@@ -73,6 +76,8 @@ class HistoryScreen(Page):
     def _row(self, pair: tuple[int, Version]) -> Row:
         number, version = pair
         said = "deleted" if version.deleted else version.summary or "saved"
+        if version.sync:
+            said = f"{said} · not in the store yet"
         return Row(
             str(number),
             (
@@ -84,12 +89,56 @@ class HistoryScreen(Page):
 
     def on_resource_list_highlighted(self, event: ResourceList.Highlighted) -> None:
         self._draw_diff()
+        self.refresh_bindings()
 
     def action_base(self) -> None:
         at = self._at()
         self._base = None if at == self._base else at
         self._draw()
         self._draw_diff()
+
+    def action_diff(self) -> None:
+        if (sides := self._sides()) is not None:
+            self.post_message(ShowDiff(*sides))
+
+    def action_rollback(self) -> None:
+        if (version := self._version()) is not None:
+            self.post_message(TypedCommand(f"rollback {self._resource}@{version.version}"))
+
+    def action_run(self) -> None:
+        version = self._version()
+        if version is not None and version.run_id:
+            self.post_message(ShowRun(version.run_id))
+
+    def changed(self) -> None:
+        self.begin(self._read, "read")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        version = self._version() if self.is_mounted else None
+        match action:
+            case "rollback":
+                return version is not None and self._at() != 0 and not version.deleted
+            case "diff":
+                return version is not None and self._sides() is not None
+            case "run":
+                return version is not None and bool(version.run_id)
+            case _:
+                return super().check_action(action, parameters)
+
+    def _sides(self) -> tuple[str, str] | None:
+        """Two versions to compare: the marked one, or the one before, and the chosen one."""
+        at = self._at()
+        if at is None:
+            return None
+        base = self._base
+        if base is None or base == at:
+            base = at + 1
+        if base >= len(self._versions):
+            return None
+        old, new = self._versions[base], self._versions[at]
+        if old.deleted or new.deleted:
+            return None
+        return f"{self._resource}@{old.version}", f"{self._resource}@{new.version}"
 
     def action_invoke(self) -> None:
         if (version := self._version()) is not None:

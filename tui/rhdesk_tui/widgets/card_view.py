@@ -17,7 +17,7 @@ class CardView(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._card = Card()
-        self._folded: tuple[int, Content] | None = None
+        self._folded: tuple[int, Content, list[int]] | None = None
 
     def show(self, card: Card) -> None:
         self._card = card
@@ -29,6 +29,12 @@ class CardView(Widget):
         """What it says, as plain text."""
         return self._fold(max(self.size.width, 20)).plain
 
+    def line_of(self, fact: int) -> int:
+        """The line a fact of the card begins at."""
+        width = max(self.size.width, 20)
+        self._fold(width)
+        return self._folded[2][fact] if self._folded is not None else 0
+
     def render(self) -> Content:
         return self._fold(self.size.width)
 
@@ -37,5 +43,5 @@ class CardView(Widget):
 
     def _fold(self, width: int) -> Content:
         if self._folded is None or self._folded[0] != width:
-            self._folded = (width, self._card.fold(width))
+            self._folded = (width, *self._card.folded(width))
         return self._folded[1]
