@@ -82,9 +82,9 @@ def _fill(names: LocalNames, count: int) -> None:
             fields = {"n": number, "alpha": number / 10, "env": {"reqs": ["six", str(number)]}}
             commits.append(_commit(LONG, fields, at))
     names.save(Record(name=f"~/{LONG}", resource_type="blob", config={"n": -1}))
-    repository = names._store.repository
+    repository = names.store.repository
     for start in range(0, len(commits), _AT_ONCE):
-        repository.commit(names._store.tip, commits[start : start + _AT_ONCE])
+        repository.commit(names.store.tip, commits[start : start + _AT_ONCE])
     names.names()
 
 

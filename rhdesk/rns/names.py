@@ -22,7 +22,7 @@ from rhdesk.current_run import is_run_id
 from rhdesk.errors import AlreadyExists, BadInput, BadName, NotFound
 from rhdesk.foreign import clean
 from rhdesk.models import Finding, Name, Record, Version
-from rhdesk.rns import config_file, history
+from rhdesk.rns import blobs, config_file, history
 from rhdesk.rns.config_file import BROKEN, Config
 from rhdesk.rns.index import Row
 from rhdesk.rns.local import Edit, LocalStore
@@ -91,7 +91,7 @@ class LocalNames:
         def plan(rows: Mapping[str, Row]) -> Edit | None:
             before = rows.get(leaf)
             if before is None:
-                self._refuse_taken(leaf)
+                self.refuse_taken(leaf)
             elif not overwrite:
                 raise AlreadyExists(f"{name} exists already; say overwrite to save a new version")
             elif before.version == config.version:
@@ -167,7 +167,7 @@ class LocalNames:
                 raise self._broken(row)
             if new_leaf in rows:
                 raise AlreadyExists(f"cannot rename {old}: {new} exists already")
-            self._refuse_taken(new_leaf, but=old_leaf)
+            self.refuse_taken(new_leaf, but=old_leaf)
             made.append(config_file.write(str(new), row.resource_type, _fields(row)))
             message = (
                 f"rename {old} to {new}\n\nRenamed-From: {old_leaf}\nRenamed-To: {new_leaf}\n"
@@ -227,7 +227,7 @@ class LocalNames:
     def _versions(self, leaf: str, limit: int) -> list[Version]:
         """The newest *limit* versions, or all for 0."""
         changes = self.store.changes(leaf, limit and limit + 1)
-        contents = self.store.repository.read(change.blob for change in changes if change.blob)
+        contents = blobs.read(self.place, (change.blob for change in changes if change.blob))
         configs = {blob: config_file.read(data) for blob, data in contents.items()}
         found: list[Version] = []
         earlier = [*changes[1:], None]
@@ -310,7 +310,7 @@ class LocalNames:
             raise BadInput(f"{folder} is a remote store, and none is connected; ~ is kept here")
         return f"{self._kept_here(Name.parse(root))}/"
 
-    def _refuse_taken(self, leaf: str, *, but: str = "") -> None:
+    def refuse_taken(self, leaf: str, *, but: str = "") -> None:
         """Raise unless *leaf* can be added; *but* is about to go."""
         above = self.place.resource_above(leaf)
         if above not in ("", but):

@@ -41,6 +41,7 @@ except ImportError as exc:  # GitPython's way to say that there is no git to run
     raise SetupFailed("git is not installed, or not on PATH; names are kept in git") from exc
 
 from rhdesk.errors import ConnectionFailed, RhdeskError, StoreBusy, StoreUnwritable
+from rhdesk.rns import blobs as blobs_of_git
 from rhdesk.rns.versions import Change
 from rhdesk.rns.work_tree import Moved, WorkTree, flush_folder, flush_tree, is_name
 
@@ -191,23 +192,7 @@ class Repository:
 
     def read(self, blobs: Iterable[str]) -> dict[str, bytes]:
         """The bytes of each blob."""
-        wanted = list(dict.fromkeys(blobs))
-        if not wanted:
-            return {}
-        out = self._git("cat-file", "--batch", feed="".join(f"{b}\n" for b in wanted).encode())
-        found: dict[str, bytes] = {}
-        start = 0
-        for blob in wanted:
-            header_end = out.index(b"\n", start)
-            _, kind, *size = out[start:header_end].split(b" ")
-            if kind != b"blob":
-                raise RhdeskError(
-                    f"{self.place.git_dir} has lost {blob}, a version of a name; ask `git fsck`"
-                )
-            start = header_end + 1 + int(size[0])
-            found[blob] = out[header_end + 1 : start]
-            start += 1
-        return found
+        return blobs_of_git.read(self.place, blobs)
 
     def is_above(self, tip: str, commit: str) -> bool:
         """Whether *commit* is still there, and *tip* came of it."""
@@ -319,9 +304,6 @@ class Repository:
     def _git(self, *arguments: str, feed: bytes = b"", network_s: float = 0.0) -> bytes:
         """Run one git command to its end and return what it printed.
 
-        The environment names the repository outright: within a git hook GIT_DIR and its kin
-        point at another one.
-
         Args:
             network_s: How long it may talk to a network. By default no transport is allowed, so
                 that a partial clone cannot make reading a name wait for one.
@@ -329,15 +311,7 @@ class Repository:
         Raises:
             ConnectionFailed: It took longer; it and what it started are ended.
         """
-        common = self.place.common_dir
-        environment = {
-            "GIT_DIR": str(self.place.git_dir),
-            "GIT_COMMON_DIR": str(common),
-            "GIT_OBJECT_DIRECTORY": str(common / "objects"),
-            "GIT_INDEX_FILE": str(self.place.git_dir / "rhdesk.index"),
-            "GIT_WORK_TREE": str(self.place.root),
-            "GIT_TERMINAL_PROMPT": "0",
-        }
+        environment = blobs_of_git.environment(self.place)
         if not network_s:
             environment["GIT_ALLOW_PROTOCOL"] = "none"
         shell = Git(str(self.place.root))
