@@ -31,6 +31,7 @@ from rhdesk.models import (
     EnvSpec,
     Exchanged,
     Finding,
+    Imported,
     Lineage,
     LogHit,
     LogLine,
@@ -361,6 +362,9 @@ class Desk:
 
     def rebuild(self) -> list[Finding]:
         return self.portal.call(self.asynchronous.rebuild)
+
+    def import_project(self, folder: str, *, dry_run: bool = False) -> Imported:
+        return self.portal.call(partial(self.asynchronous.import_project, folder, dry_run=dry_run))
 
     def exchange(self, remote: str = "origin") -> Exchanged:
         return self.portal.call(self.asynchronous.exchange, remote)

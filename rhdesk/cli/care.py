@@ -1,4 +1,4 @@
-"""``rhdesk fsck | rebuild | exchange``."""
+"""``rhdesk fsck | rebuild | import | exchange``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json, at_desk
-from rhdesk.models import Exchanged, Finding
+from rhdesk.models import Exchanged, Finding, Imported
 
 
 @click.command()
@@ -32,6 +32,35 @@ def rebuild(as_json: bool) -> None:
     """Make the index of names anew, from git and the files."""
     done = at_desk(lambda desk: desk.rebuild())
     answer(done, as_json, lambda: _show(done))
+
+
+@click.command("import")
+@click.argument("folder", default=".")
+@click.option("--dry-run", is_flag=True, help="Only tell what would come over.")
+@as_json
+def import_(folder: str, dry_run: bool, as_json: bool) -> None:
+    """Bring over the project of Runhouse v0.0.12 in FOLDER: its rh folder and ~/.rh/config.yaml.
+
+    What does not come over is listed, and stays where it is; so do secrets in clear text.
+    """
+    done = at_desk(lambda desk: desk.import_project(folder, dry_run=dry_run))
+    answer(done, as_json, lambda: _show_import(done))
+
+
+def _show_import(done: Imported) -> None:
+    rows = [(name, kind) for name, kind in done.names.items()]
+    if rows:
+        output.print_table(("NAME", "TYPE"), rows)
+    for key, what in done.settings.items():
+        output.print_text(f"{output.paint('✓', 'green')} {key}: {what}")
+    for what in done.not_understood:
+        output.print_text(f"{output.paint('-', 'dim')} {what}")
+    for what in done.secrets:
+        output.print_text(f"{output.paint('!', 'red')} {what}")
+    verb = "would come" if done.is_dry_run else "came"
+    kept = f", {len(done.kept):,} were here already" if done.kept else ""
+    names = "1 name" if len(rows) == 1 else f"{len(rows):,} names"
+    output.note(f"{names} {verb} over from {done.folder}{kept}")
 
 
 @click.command()

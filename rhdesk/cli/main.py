@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,10 @@ class _Lazy(click.Group):
         if verb is None:
             return None
         module = import_module(f"rhdesk.cli.{verb.module}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        function = cmd_name.replace("-", "_")
+        command: click.Command = getattr(
+            module, f"{function}_" if iskeyword(function) else function
+        )
         return command
 
     def resolve_command(

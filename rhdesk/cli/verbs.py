@@ -59,6 +59,7 @@ VERBS: Final[dict[str, Verb]] = {
     "server": Verb(
         "server", "The store", "The remote store: run one, its users and tokens, backups."
     ),
+    "import": Verb("care", "Care", "Bring over a project of Runhouse v0.0.12."),
     "exchange": Verb("care", "Care", "Names through a git remote: fetch, merge, push."),
     "fsck": Verb("care", "Care", "Look at every store; --mend mends what can be mended."),
     "rebuild": Verb("care", "Care", "Make the index of names anew, from git and files."),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from rhdesk.desk.names import NameVerbs
-from rhdesk.models import Exchanged, Finding
+from rhdesk.models import Exchanged, Finding, Imported
 
 
 class CareVerbs(NameVerbs):
@@ -34,6 +35,25 @@ class CareVerbs(NameVerbs):
     async def rebuild(self) -> list[Finding]:
         """Make anew what is derived: the index of names, from git and files."""
         return await self.names_room.call(lambda names: names.rebuild())
+
+    async def import_project(self, folder: str, *, dry_run: bool = False) -> Imported:
+        """Bring over a project of Runhouse v0.0.12, its ``rh`` folder and ``~/.rh/config.yaml``.
+
+        What comes over comes as it is; what does not is listed with the reason, and stays where
+        it is.
+
+        Args:
+            folder: The project; it may be the one we are in.
+            dry_run: Only tell what would come over.
+
+        Raises:
+            BadInput: It holds no ``rh`` folder.
+        """
+        from rhdesk.rns.old_project import import_project
+
+        return await self.names_room.call(
+            lambda names: import_project(names, Path(folder), Path.home(), dry_run=dry_run)
+        )
 
     async def exchange(self, remote: str = "origin") -> Exchanged:
         """Fetch the names of a git remote, merge them with ours, and push.
