@@ -40,13 +40,12 @@ def rebase(op: Op, followers: Sequence[Op], epoch: str, current: Stored | None) 
     if op.body is not None and theirs is None and not (op.restore and current is not None):
         return Rebased((), Leaving((op, *followers), "edited-and-deleted", theirs))
     if current is None:  # both deleted, and the store has forgotten it since
-        return _without(followers)
-    if op.body is None or theirs is None:
-        body, overlaps = op.body, []
-    else:
-        body, overlaps = merge(op.base or {}, op.body, theirs)
-    if overlaps:
-        return Rebased((), Leaving((op, *followers), "fields", theirs, overlaps))
+        return Rebased((), Leaving(followers, "edited-and-deleted", None))
+    body = op.body
+    if body is not None and theirs is not None:
+        body, overlaps = merge(op.base or {}, body, theirs)
+        if overlaps:
+            return Rebased((), Leaving((op, *followers), "fields", theirs, overlaps))
     moved = replace(op, gen=op.gen + 1, epoch=epoch, base_rev=current.rev, base=theirs, body=body)
     carried = carry(followers, body)
     if not same(body, theirs):
@@ -64,10 +63,9 @@ def carry(followers: Sequence[Op], onto: Body) -> Rebased:
         if same(op.base, onto):
             carried += rest
             break
-        if op.body is None or op.base is None or onto is None:
-            why = "deleted-and-edited" if op.body is None else "edited-and-deleted"
-            return Rebased(carried, Leaving(rest, why, onto))
-        body, overlaps = merge(op.base, op.body, onto)
+        if op.body is None:
+            return Rebased(carried, Leaving(rest, "deleted-and-edited", onto))
+        body, overlaps = merge(op.base or {}, op.body, onto or {})
         if overlaps:
             return Rebased(carried, Leaving(rest, "fields", onto, overlaps))
         carried.append(replace(op, base=onto, body=body))
@@ -81,7 +79,3 @@ def follow(followers: Sequence[Op], accepted: Accepted) -> Sequence[Op]:
         return followers
     first, *rest = followers
     return (replace(first, epoch=accepted.epoch, base_rev=accepted.rev), *rest)
-
-
-def _without(followers: Sequence[Op]) -> Rebased:
-    return Rebased((), Leaving(followers, "edited-and-deleted", None) if followers else None)

@@ -70,10 +70,8 @@ class Relisting:
     # ---- resources
 
     def _listed(self, row: Stored) -> Base:
-        base = self._replica.base(row.rid)
-        known = base is not None and base.epoch == self._listing.epoch
-        newest = base.stored if base is not None and known and base.stored.rev > row.rev else row
-        return Base(epoch=self._listing.epoch, stored=newest, listing=self._listing.listing_id)
+        # Never older than what is here: the feed, which alone is faster, waits for the listing.
+        return Base(epoch=self._listing.epoch, stored=row, listing=self._listing.listing_id)
 
     def _base(self, rid: str, now_there: Mapping[str, Base]) -> Base | None:
         """What is there of a resource once this page is taken in."""
@@ -87,8 +85,6 @@ class Relisting:
         if base is None or same(base.body, row.body if row is not None else None):
             return []
         if self._survived(base.epoch, base.stored.seq) or self._replica.op(base.stored.op_id):
-            return []
-        if row is not None and row.op_id == base.stored.op_id:
             return []
         return [self._conflicts.of_lost(base, row)]
 

@@ -247,8 +247,66 @@ def an_op_that_waits_across_a_restore(parts: Parts) -> None:
     stage.sync("d1")
     stage.end()
     assert conflicts(desk) == [("server-rolled-back", ())]
+    (conflict,) = desk.replica.conflicts.values()
+    assert (conflict.theirs, conflict.author) == (config("/org/y", a=1, b=1), "d1")
     assert desk.engine.view(same) == config(a=1, c=1)
     assert desk.engine.view(other) == config("/org/y", a=1, b=1)
+
+
+def a_restore_and_others_who_wrote_the_same(parts: Parts) -> None:
+    """Nothing is lost that is there again, by whomever."""
+    stage = Stage(parts)
+    shown, accepted = shared(stage, a=1), stage.desks["d0"].create(config("/org/y", a=1))
+    stage.sync()
+    stage.backup = stage.database.tables.copy()
+    mine, theirs = stage.desks["d0"], stage.desks["d1"]
+    edit(mine, shown, a=2)
+    stage.sync("d0")
+    edit(mine, accepted, a=2)
+    push = stage.push("d0")
+    mine.hear(push, stage.ask("d0", push))
+    stage.restore()
+    for rid in (shown, accepted):
+        edit(theirs, rid, a=2)
+    stage.sync("d1")
+    stage.end()
+    assert conflicts(mine) == []
+    assert not mine.replica.ops
+
+
+def a_write_that_is_shown_and_not_answered_when_a_restore_loses_it(parts: Parts) -> None:
+    """It is in the queue: it goes again, and nobody has to decide."""
+    stage = Stage(parts)
+    rid = shared(stage, a=1)
+    stage.backup = stage.database.tables.copy()
+    desk = stage.desks["d0"]
+    edit(desk, rid, a=2)
+    stage.ask("d0", stage.push("d0"))
+    page = stage.question("d0")
+    desk.hear(page, stage.ask("d0", page))
+    assert [base.body for base in desk.replica.bases.values()] == [config(a=2)]
+    stage.restore()
+    stage.end()
+    assert conflicts(desk) == []
+    assert stage.desks["d1"].engine.view(rid) == config(a=2)
+
+
+def two_queues_of_one_resource_across_a_restore(parts: Parts) -> None:
+    """A creation that became a change of theirs waits beside a change; each goes on for itself."""
+    stage = Stage(parts)
+    rid = shared(stage)
+    mine, theirs = stage.desks["d0"], stage.desks["d1"]
+    edit(mine, rid, a=1)
+    mine.create(config("/org/y", c=1))
+    edit(theirs, rid, name="/org/y")
+    stage.sync("d1")
+    _, creation = (r for r in stage.wants("d0") if isinstance(r, Push))
+    mine.hear(creation, stage.ask("d0", creation))
+    stage.backup = stage.database.tables.copy()
+    stage.restore()
+    stage.end()
+    assert conflicts(mine) == [("server-rolled-back", ())]
+    assert theirs.engine.view(rid) == config("/org/y", c=1)
 
 
 # ---- names
@@ -375,7 +433,9 @@ def a_chain_of_renames(parts: Parts) -> None:
     for name in ("/org/a/p", "/org/b/q", "/org/r"):
         edit(mine, rid, name=name)
     edit(theirs, rid, b=1)
+    stage.sync("d1")
     stage.end()
+    assert not mine.replica.conflicts
     assert theirs.engine.view(rid) == config("/org/r", a=1, b=1)
 
 
@@ -466,6 +526,55 @@ def a_deletion_behind_an_edit(parts: Parts) -> None:
     stage.end()
     assert conflicts(desk) == [("deleted-and-edited", ())]
     assert desk.engine.view(rid) == config(a=2, b=1)
+
+
+def a_deletion_behind_an_edit_that_others_made_as_well(parts: Parts) -> None:
+    """There is nothing in it that its author did not see."""
+    stage = Stage(parts)
+    rid = shared(stage, a=1)
+    desk = stage.desks["d1"]
+    edit(stage.desks["d0"], rid, a=2)
+    stage.sync("d0")
+    edit(desk, rid, a=2)
+    desk.save(rid, None)
+    stage.end()
+    assert conflicts(desk) == []
+    assert stage.desks["d0"].engine.view(rid) is None
+
+
+def two_deletions(parts: Parts) -> None:
+    stage = Stage(parts)
+    known, purged = shared(stage), stage.desks["d0"].create(config("/org/y"))
+    stage.sync()
+    here, away = stage.desks.values()
+    away.save(purged, None)
+    away.save(purged, config("/org/y", a=1), restore=True)
+    here.save(purged, None)
+    stage.sync("d0")
+    stage.store.forget_before(stage.database.tables.seq)
+    for desk in (here, away):
+        desk.save(known, None)
+    stage.sync("d0")
+    stage.end()
+    assert conflicts(here) == []
+    # What was to be brought back is known to nobody any more.
+    assert conflicts(away) == [("edited-and-deleted", ())]
+    assert not live(here)
+
+
+def two_who_bring_back(parts: Parts) -> None:
+    stage = Stage(parts)
+    rid = shared(stage, a=1)
+    here, away = stage.desks.values()
+    here.save(rid, None)
+    stage.sync()
+    away.save(rid, config(a=1, b=1), restore=True)
+    here.save(rid, config(a=1), restore=True)
+    here.save(rid, None)
+    stage.sync("d0")
+    stage.end()
+    assert conflicts(away) == []
+    assert here.engine.view(rid) == config(a=1, b=1)
 
 
 def a_deletion_and_a_purge(parts: Parts) -> None:
@@ -567,6 +676,9 @@ SCENARIOS: Final[dict[str, Callable[[Parts], None]]] = {
         an_op_whose_base_holds_what_a_restore_lost,
         a_restore_and_others_who_wrote_on,
         an_op_that_waits_across_a_restore,
+        a_restore_and_others_who_wrote_the_same,
+        a_write_that_is_shown_and_not_answered_when_a_restore_loses_it,
+        two_queues_of_one_resource_across_a_restore,
         a_name_made_twice_alike,
         a_name_made_twice_and_merged,
         a_name_made_twice_at_odds,
@@ -582,6 +694,9 @@ SCENARIOS: Final[dict[str, Callable[[Parts], None]]] = {
         an_edit_of_what_others_deleted,
         a_deletion_of_what_others_edited,
         a_deletion_behind_an_edit,
+        a_deletion_behind_an_edit_that_others_made_as_well,
+        two_deletions,
+        two_who_bring_back,
         a_deletion_and_a_purge,
         a_deletion_undone_at_once,
         a_conflict_decided_twice,

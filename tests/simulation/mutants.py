@@ -292,8 +292,9 @@ OF_THE_CODE: Final = (
         RELISTING,
         (
             (
-                "        if row is not None and row.op_id == base.stored.op_id:\n",
-                "        if row is not None and row.rev > base.stored.rev:\n",
+                "        return [self._conflicts.of_lost(base, row)]\n",
+                "        is_behind = row is not None and row.rev > base.stored.rev\n"
+                "        return [] if is_behind else [self._conflicts.of_lost(base, row)]\n",
             ),
         ),
         seeds=0,
@@ -314,10 +315,10 @@ OF_THE_CODE: Final = (
         REBASE,
         (
             (
-                "        if op.body is None or op.base is None or onto is None:\n",
+                "        if op.body is None:\n            return Rebased(carried,",
                 "        if op.body is None:\n"
                 "            return Rebased([*carried, replace(op, base=onto), *rest[1:]])\n"
-                "        if op.base is None or onto is None:\n",
+                "        if False:\n            return Rebased(carried,",
             ),
         ),
         scenario="a_deletion_behind_an_edit",
