@@ -123,7 +123,7 @@ class Relisting:
             at = op.accepted
             if at is None or not self._survived(at.epoch, at.seq):
                 lost.append(op)
-            elif at.epoch != self._listing.epoch or at.seq <= self._listing.seq:
+            elif at.seq <= self._listing.seq:
                 done.append(op)
         if lost and same(lost[-1].body, base.body if base is not None else None):
             return [*done, *lost], []

@@ -172,6 +172,27 @@ def a_write_overwritten_before_its_author_hears_of_it(parts: Parts) -> None:
     stage.end()
 
 
+def a_write_accepted_while_everything_is_listed(parts: Parts) -> None:
+    """The page was read before it: it goes on being shown."""
+    stage = Stage(parts)
+    rid = shared(stage, a=1)
+    desk = stage.desks["d1"]
+    edit(desk, rid, a=2)
+    push = stage.push("d1")
+    stage.desks["d0"].create(config("/org/y"))
+    stage.sync("d0")
+    stage.store.forget_before(stage.database.tables.seq)
+    for _ in range(2):
+        request = stage.question("d1")
+        answer = stage.ask("d1", request)
+        if isinstance(request, AskListing):
+            desk.hear(push, stage.ask("d1", push))
+        desk.hear(request, answer)
+    assert desk.replica.where.listing is None
+    assert desk.engine.view(rid) == config(a=2)
+    stage.end()
+
+
 # ---- restores from a backup
 
 
@@ -672,6 +693,7 @@ SCENARIOS: Final[dict[str, Callable[[Parts], None]]] = {
         a_write_that_comes_twice_around_a_revocation,
         a_refusal_that_arrives_after_the_base_has_moved,
         a_write_overwritten_before_its_author_hears_of_it,
+        a_write_accepted_while_everything_is_listed,
         a_restore_between_two_pages_of_a_listing,
         an_op_whose_base_holds_what_a_restore_lost,
         a_restore_and_others_who_wrote_on,
