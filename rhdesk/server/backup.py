@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -114,9 +114,13 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
     head = _checked(file)
     revisions = 0
     with database.writing() as t:
-        if t.head().seq and not replace:
+        present = t.head()
+        if present.seq and not replace:
             raise AlreadyExists("the store is not empty; say --yes to replace what it has")
         revoked = revocations(t)
+        history = dict(t.kept())
+        if present.seq:
+            history[present.epoch] = present.seq
         for table in reversed(_TABLES):
             t.execute(f"DELETE FROM {table}", ())
         for line in _lines(file):
@@ -129,10 +133,22 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
         for token_id, at in revoked.items():
             revoke_in(t, token_id, at)
         t.keep_epoch(head.epoch, head.seq)
+        for over, seq in _survived(history, t.kept()).items():
+            t.keep_epoch(over, seq)
         epoch = new_epoch()
         t.set_head(Head(epoch, head.seq, head.oldest_seq))
         t.check()
     return Backup(file=str(file), epoch=epoch, seq=head.seq, revisions=revisions)
+
+
+def _survived(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """Of epochs that only the store *before* the restore knew, the last write that is still there.
+
+    Both are histories: epochs, and the last write of each that is part of it. Up to the last write
+    they have in common they are the same.
+    """
+    common = max((min(before[epoch], now[epoch]) for epoch in before.keys() & now), default=0)
+    return {epoch: min(before[epoch], common) for epoch in before.keys() - now}
 
 
 def _rows(t: SqlTables) -> Iterator[_Row]:

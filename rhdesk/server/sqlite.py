@@ -35,7 +35,8 @@ class SqliteDatabase:
             StoreUnwritable: It cannot be made or written.
         """
         self.file = file
-        self._turn = threading.Lock()
+        # A transaction inside another of the same thread is SQLite's to refuse; it does not hang.
+        self._turn = threading.RLock()
         with _told(file):
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = sqlite3.connect(

@@ -106,6 +106,40 @@ def test_what_was_written_since_is_gone_and_what_is_made_on_it_is_refused(
     assert store.listing("ada").kept == {after.epoch: restored.seq}
 
 
+def test_a_store_restored_twice_says_what_it_kept_of_each_epoch(
+    database: SqlDatabase, tmp_path: Path
+) -> None:
+    _fill(database)
+    store = Store(database)
+    _, first = _write(store, "/ada/first")
+    early = write_backup(database, tmp_path / "early")
+    _write(store, "/ada/lost")
+    second = read_backup(database, tmp_path / "early", replace=True)
+    _write(store, "/ada/second")
+    late = write_backup(database, tmp_path / "late")
+    # The same backup again: of the second epoch only its beginning is left.
+    third = read_backup(database, tmp_path / "early", replace=True)
+    assert store.listing("ada").kept == {first.epoch: early.seq, second.epoch: early.seq}
+    _write(store, "/ada/third")
+    # A backup of the epoch before: the one that was here shares the beginning with it.
+    read_backup(database, tmp_path / "late", replace=True)
+    assert store.listing("ada").kept == {
+        first.epoch: early.seq,
+        second.epoch: late.seq,
+        third.epoch: early.seq,
+    }
+    # One of another store altogether: nothing is left of any epoch.
+    other = open_database(str(tmp_path / "other"))
+    _fill(other)
+    stranger = write_backup(other, tmp_path / "stranger")
+    other.close()
+    read_backup(database, tmp_path / "stranger", replace=True)
+    kept = store.listing("ada").kept
+    assert kept.pop(stranger.epoch) == stranger.seq
+    assert len(kept) == 4
+    assert set(kept.values()) == {0}
+
+
 def test_a_token_revoked_since_the_backup_stays_revoked(
     database: SqlDatabase, tmp_path: Path
 ) -> None:
