@@ -8,7 +8,7 @@ from rhdesk.current_run import current_run, is_run_id
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.handles import naming
 from rhdesk.handles.session import session
-from rhdesk.models import Name, Record, Version
+from rhdesk.models import Diff, Name, Record, Version
 
 _LOOKED_AT: Final = 64
 """Members of a list or dict that are looked at for handles."""
@@ -115,6 +115,19 @@ class Resource:
             raise BadInput(f"this {self.RESOURCE_TYPE} has no name, so it has no versions")
         session().desk.rollback(f"{self._name.without_version}@{version}")
         return self.from_name(str(self._name.without_version), dryrun=self.dryrun)
+
+    def diff(self, before: str = "", after: str = "") -> Diff:
+        """What differs between two of its versions, by default the newest and the one before it.
+
+        Raises:
+            NotFound: It never was so; `near` holds versions it had.
+            BadInput: It has no name, or one version only.
+        """
+        if self._name is None:
+            raise BadInput(f"this {self.RESOURCE_TYPE} has no name, so it has no versions")
+        name = str(self._name.without_version)
+        sides = [f"{name}@{version}" if version else "" for version in (before, after)]
+        return session().desk.diff(sides[0] or name, sides[1])
 
     def history(self, num_entries: int | None = None) -> list[Version]:
         """Its versions, newest first."""

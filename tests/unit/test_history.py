@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 
 from rhdesk import current_run
 from rhdesk.blocking import Desk
+from rhdesk.code.bundle import Bundle, CodeShelf
+from rhdesk.code.compare import file_changes
 from rhdesk.errors import AlreadyExists, BadInput, NotFound
 from rhdesk.models import Record
 
@@ -331,3 +334,46 @@ def test_the_commands_say_what_was_and_how_to_undo(desk: Desk) -> None:
     refused = rhdesk("rollback", "~/x@ffffffff", "--json")
     assert refused.returncode == 3
     assert first.version[:8] in refused.stdout
+
+
+def test_a_terminal_gets_colours_and_a_pipe_none(desk: Desk) -> None:
+    desk.save(record(a="one"))
+    desk.save(record(a="two\x1b]0;owned\x07"))
+    here, there = os.openpty()
+    with open(here, "rb", buffering=0) as screen:
+        subprocess.run(
+            [sys.executable, "-m", "rhdesk.cli", "diff", "~/x"],
+            stdout=there,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
+        shown = screen.read(4096)
+        os.close(there)
+    assert shown == b"\x1b[1m/a\x1b[0m\r\n\x1b[31m- one\x1b[0m\r\n\x1b[32m+ two\x1b[0m\r\n"
+    assert rhdesk("diff", "~/x").stdout == "/a\n- one\n+ two\n"
+
+
+def test_code_that_travels_by_value_is_said_to_differ(tmp_path: Path) -> None:
+    one, two = Bundle(kind="function", blob="a" * 64), Bundle(kind="function", blob="b" * 64)
+    shelf = CodeShelf(tmp_path)
+    assert [(c.path, c.kind) for c in file_changes(one, two, shelf)] == [("(pickle)", "changed")]
+    assert file_changes(one, one, shelf) == []
+
+
+def test_a_handle_tells_its_versions_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = """
+import rhdesk as rh
+e = rh.env(name="~/e", reqs=["six"]).save()
+first = e.history()[0].version
+rh.env(name="~/e", reqs=["six==1.16.0"]).save()
+print(e.diff().fields == e.diff(first).fields, [f.pointer for f in e.diff().fields])
+print(e.rollback(first).reqs, e.diff(first).is_empty)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == ["True ['/reqs']", "['six'] True"], done.stderr
