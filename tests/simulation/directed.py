@@ -583,6 +583,18 @@ def two_deletions(parts: Parts) -> None:
     assert not live(here)
 
 
+def what_is_brought_back_when_nobody_knows_it_any_more(parts: Parts) -> None:
+    stage = Stage(parts)
+    rid = shared(stage, a=1)
+    desk = stage.desks["d1"]
+    desk.save(rid, None)
+    stage.sync()
+    desk.save(rid, config(a=2), restore=True)
+    stage.store.forget_before(stage.database.tables.seq)
+    stage.end()
+    assert conflicts(desk) == [("edited-and-deleted", ())]
+
+
 def two_who_bring_back(parts: Parts) -> None:
     stage = Stage(parts)
     rid = shared(stage, a=1)
@@ -718,6 +730,7 @@ SCENARIOS: Final[dict[str, Callable[[Parts], None]]] = {
         a_deletion_behind_an_edit,
         a_deletion_behind_an_edit_that_others_made_as_well,
         two_deletions,
+        what_is_brought_back_when_nobody_knows_it_any_more,
         two_who_bring_back,
         a_deletion_and_a_purge,
         a_deletion_undone_at_once,
