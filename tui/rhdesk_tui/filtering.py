@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final, Self
 
 _WORST: Final = 10_000
+_FEW: Final = 100
+"""With fewer lines that hold the words as typed, those they fit loosely are shown too."""
+_MANY: Final = 5_000
+"""More are not put in order: who types on does not read them."""
 
 
 class Filter:
@@ -61,13 +66,40 @@ class Filter:
         return total
 
     def pick(self, lines: Sequence[str], among: Sequence[int] | None = None) -> list[int]:
-        """Positions of the fitting lines, best first; equal fits keep their order."""
-        candidates = range(len(lines)) if among is None else among
+        """Positions of the fitting lines, best first; equal fits keep their order.
+
+        Of a hundred thousand lines within the time of a key: so many that nobody reads them are
+        left in their order, and words are fitted loosely only where few lines hold them as typed.
+        """
+        fits = self._without_banned(lines, range(len(lines)) if among is None else among)
+        for word in self.exact:
+            fits = [at for at in fits if word in lines[at]]
+        typed = fits
+        for word in self.fuzzy:
+            typed = [at for at in typed if word in lines[at]]
+        if self.fuzzy and len(typed) < _FEW:
+            return self._ranked(lines, self._loosely(lines, fits))
+        return self._ranked(lines, typed) if len(typed) <= _MANY else list(typed)
+
+    def is_whole(self, picked: Sequence[int]) -> bool:
+        """Whether *picked* are all that fit, loosely or not: a longer word fits none of the others."""
+        return not self.fuzzy or len(picked) < _FEW
+
+    def _without_banned(self, lines: Sequence[str], among: Sequence[int]) -> Sequence[int]:
+        for word in self.banned:
+            among = [at for at in among if word not in lines[at]]
+        return among
+
+    def _loosely(self, lines: Sequence[str], among: Sequence[int]) -> list[int]:
+        for letter in dict.fromkeys("".join(self.fuzzy)):
+            among = [at for at in among if letter in lines[at]]
         score = self.score
-        found = [(s, at) for at in candidates if (s := score(lines[at])) is not None]
-        if self.fuzzy:
-            found.sort()
-        return [at for _, at in found]
+        return list(islice((at for at in among if score(lines[at]) is not None), _MANY))
+
+    def _ranked(self, lines: Sequence[str], fits: Sequence[int]) -> list[int]:
+        if not self.fuzzy:
+            return list(fits)
+        return [at for _, at in sorted((self.score(lines[at]) or 0, at) for at in fits)]
 
     def marks(self, line: str) -> set[int]:
         """Which characters of *line* the filter fitted, for showing why it is there."""

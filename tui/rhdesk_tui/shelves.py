@@ -83,27 +83,31 @@ class ListShelf(Shelf, Generic[T]):
         super().__init__(desk, now)
         self.items: list[T] = []
         self._lines: list[str] = []
+        self._places: dict[str, int] = {}
         self._picked: tuple[Filter, list[int]] | None = None
 
     async def load(self) -> int:
         self.items = await self.fetch()
         self._lines = [self.text_of(item).lower() for item in self.items]
+        self._places = {self.key(item): at for at, item in enumerate(self.items)}
         self._picked = None
         self.count = len(self.items)
         return 0
 
     def rows(self, shown: Filter) -> Listed[T]:
         if not shown:
-            return Listed(self.items, self.row, self.key)
+            return Listed(self.items, self.row, self.key, places=self._places)
         among = None
         if self._picked is not None and shown.narrows(self._picked[0]):
-            among = sorted(self._picked[1])
+            before, picked = self._picked
+            among = sorted(picked) if before.is_whole(picked) else None
         order = shown.pick(self._lines, among)
         self._picked = (shown, order)
-        return Listed(self.items, self.row, self.key, order)
+        return Listed(self.items, self.row, self.key, order, self._places)
 
     def find(self, key: str) -> T | None:
-        return next((item for item in self.items if self.key(item) == key), None)
+        at = self._places.get(key)
+        return None if at is None else self.items[at]
 
     @abstractmethod
     async def fetch(self) -> list[T]: ...

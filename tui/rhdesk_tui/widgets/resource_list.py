@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -73,11 +73,18 @@ class Listed(Generic[T]):
         draw: Callable[[T], Row],
         key: Callable[[T], str],
         order: Sequence[int] | None = None,
+        places: Mapping[str, int] | None = None,
     ) -> None:
+        """
+        Args:
+            order: Which of *items*, in which order; by default all, as they are.
+            places: Where in *items* each key is, where there are too many to look.
+        """
         self._items = items
         self._draw = draw
         self._key = key
         self._order = range(len(items)) if order is None else order
+        self._places = places
 
     def __len__(self) -> int:
         return len(self._order)
@@ -86,6 +93,11 @@ class Listed(Generic[T]):
         return self._draw(self._items[self._order[index]])
 
     def find(self, key: str) -> int | None:
+        if self._places is not None:
+            try:
+                return self._order.index(self._places[key])
+            except (KeyError, ValueError):
+                return None
         for index, at in enumerate(self._order):
             if self._key(self._items[at]) == key:
                 return index
