@@ -217,7 +217,7 @@ def restore(file: Path, yes: bool, database: str, as_json: bool) -> None:
     """Make the store what it was when FILE was written; desks hand back what it lost since."""
     from rhdesk.server.backup import read_backup
 
-    with _opened(database) as opened:
+    with _opened(database, keep=True) as opened:
         made = read_backup(opened, file, replace=yes)
     answer(made, as_json, lambda: output.note(f"{made.revisions} revisions are back"))
 

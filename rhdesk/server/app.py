@@ -221,7 +221,7 @@ class Handlers:
 
         def keep() -> None:
             with self._database.writing() as t:
-                t.execute("INSERT INTO blob VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, data))
+                t.keep_blob(digest, data)
 
         await self.ask(keep)
         return Response(status_code=204)
@@ -231,8 +231,7 @@ class Handlers:
 
         def read() -> bytes | None:
             with self._database.reading() as t:
-                row = t.execute("SELECT data FROM blob WHERE digest = ?", (digest,)).fetchone()
-            return bytes(row[0]) if row else None
+                return t.blob(digest)
 
         return await self.ask(read)
 

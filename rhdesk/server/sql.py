@@ -90,6 +90,15 @@ class SqlTables:
         rows = self.execute("SELECT epoch, seq, row_hash FROM past", ()).fetchall()
         return {epoch: seq for epoch, seq in (unsealed(row, f"epoch {row[0]}") for row in rows)}
 
+    def blob(self, digest: str) -> bytes | None:
+        row = self.execute("SELECT data FROM blob WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            return None
+        data = bytes(row[0])
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise _damaged(f"the file of code {digest[:12]} does not match its hash")
+        return data
+
     def principals(self) -> list[str]:
         sql = "SELECT name, created_at, row_hash FROM principal ORDER BY name"
         rows = self.execute(sql, ()).fetchall()
@@ -166,6 +175,8 @@ class SqlTables:
                     raise _damaged(f"{stored.name} is not at its newest revision")
         if newest:
             raise _damaged(f"{len(newest)} resources are missing")
+        for row in self.execute("SELECT digest FROM blob", ()).fetchall():
+            self.blob(row[0])
 
     def _access(self, where: str, value: object) -> list[tuple[str, str, Level]]:
         sql = f"SELECT principal, folder, level, seq, row_hash FROM access WHERE {where}"
@@ -179,6 +190,10 @@ class SqlTables:
         return int(self.execute(sql, (moment(at),)).fetchone()[0])
 
     # ---- writing
+
+    def keep_blob(self, digest: str, data: bytes) -> None:
+        sql = "INSERT INTO blob (digest, data) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING"
+        self.execute(sql, (digest, data))
 
     def next_seq(self) -> int:
         head = self.head()  # nobody else writes: see `writing`
@@ -340,7 +355,9 @@ def unsealed(row: Sequence[Any], what: str) -> Sequence[Any]:
 
 
 def _damaged(what: str) -> DamagedStore:
-    return DamagedStore(f"{what}; restore a backup: rhdesk server restore FILE")
+    return DamagedStore(
+        f"{what}; move the database away and restore a backup: rhdesk server restore FILE"
+    )
 
 
 def _inside(column: str, folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -113,7 +113,10 @@ def _refuse_damaged(connection: sqlite3.Connection, file: Path) -> None:
     """Indexes and free pages have no hash of ours; SQLite compares them with the rows."""
     said = connection.execute("PRAGMA integrity_check").fetchone()[0]
     if said != "ok":
-        raise DamagedStore(f"{file} is damaged: {said}; restore a backup")
+        raise DamagedStore(
+            f"{file} is damaged: {said}; move it away and restore a backup: "
+            "rhdesk server restore FILE"
+        )
 
 
 @contextmanager

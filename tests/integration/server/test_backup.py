@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 import threading
@@ -41,7 +42,7 @@ def _fill(database: SqlDatabase) -> str:
     store.put("ada", rid, new_id(), based, Put())
     store.grant("ada", "eve", "/ada", Level.READ)
     with database.writing() as t:
-        t.execute("INSERT INTO blob VALUES (?, ?)", ("0" * 64, bytes(range(256))))
+        t.execute("INSERT INTO blob VALUES (?, ?)", (hashlib.sha256(b"code").hexdigest(), b"code"))
     return accounts.make_token("ada")
 
 
@@ -181,8 +182,6 @@ def test_a_damaged_backup_is_refused_and_the_store_is_as_it_was(
 def test_a_backup_that_was_tampered_with_and_sealed_again_does_not_fit_together(
     database: SqlDatabase, tmp_path: Path
 ) -> None:
-    import hashlib
-
     _fill(database)
     write_backup(database, tmp_path / "b")
     before = _content(database)

@@ -6,13 +6,14 @@ import http.client
 import json
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,23 @@ def test_commands_beside_a_running_server_are_seen_at_once(home: Place) -> None:
         assert _about(url, ada)[1]["epoch"] == restored["epoch"] != before
         assert _told(home, "compact", "--keep-days", "0")["data"]["oldest_seq"] == restored["seq"]
         assert _told(home, "migrate", "--plan")["data"] == []
+
+
+def test_a_damaged_store_is_moved_away_and_restored_as_it_is_told(home: Place) -> None:
+    home.rhdesk("server", "migrate")
+    home.rhdesk("server", "user", "add", "ada")
+    home.rhdesk("server", "backup", "b")
+    file = home.data / "server" / "store.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("UPDATE head SET seq = 7")
+    refused = home.rhdesk("server", "run", "--port", "0", check=False)
+    assert refused.returncode != 0
+    assert "move the database away and restore a backup" in refused.stderr
+    file.rename(file.with_name("damaged.db"))
+    home.rhdesk("server", "restore", "b")
+    assert home.rhdesk("server", "user", "ls").stdout == "ada\n"
+    with _serving(home):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 from datetime import UTC, datetime
@@ -109,6 +110,20 @@ def test_a_row_that_was_changed_behind_the_store_is_not_served(
         )
     with pytest.raises(DamagedStore, match="restore a backup"):
         assert _everything(database, token) == before
+
+
+def test_a_file_of_code_that_was_changed_is_not_served(database: SqlDatabase) -> None:
+    digest = hashlib.sha256(b"code").hexdigest()
+    with database.writing() as t:
+        t.keep_blob(digest, b"code")
+    with database.reading() as t:
+        assert t.blob(digest) == b"code"
+    with database.writing() as t:
+        t.execute("UPDATE blob SET data = ?", (b"other",))
+    with database.reading() as t, pytest.raises(DamagedStore):
+        t.blob(digest)
+    with pytest.raises(DamagedStore):
+        database.check()
 
 
 def test_what_is_changed_together_with_its_hash_is_served(database: SqlDatabase) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -88,7 +89,8 @@ def test_a_backup_onto_a_full_disk_leaves_the_one_before(disk: Path, tmp_path: P
     write_backup(database, disk / "b")
     good = (disk / "b").read_bytes()
     with database.writing() as t:
-        t.execute("INSERT INTO blob VALUES (?, ?)", ("0" * 64, os.urandom(800_000)))
+        data = os.urandom(800_000)
+        t.keep_blob(hashlib.sha256(data).hexdigest(), data)
     with pytest.raises(StoreUnwritable):
         write_backup(database, disk / "b")
     assert (disk / "b").read_bytes() == good
