@@ -230,3 +230,45 @@ def test_another_protocol_is_told_which_ones_there_are(served: Served) -> None:
     for header, status in (("1;min=1", 200), ("9;min=1", 200), ("9;min=8", 426), ("x", 426)):
         told = served.ask("GET", "/v1/about", token=ada, headers={"Rhdesk-Api": header})
         assert told.status == status, header
+
+
+def test_a_revision_that_is_known_is_not_sent_again(served: Served) -> None:
+    ada, rid = served.user("ada"), new_id()
+    made = served.put(ada, env("/ada/x"), rid=rid)
+    first = served.ask("GET", f"/v1/r/{rid}", token=ada)
+    assert first.headers["etag"] == made.headers["etag"]
+    known = {"If-None-Match": first.headers["etag"]}
+    again = served.ask("GET", f"/v1/r/{rid}", token=ada, headers=known)
+    assert (again.status, again.body) == (304, b"")
+    served.put(ada, env("/ada/x", a=1), rid=rid, based=made.headers["etag"])
+    assert served.ask("GET", f"/v1/r/{rid}", token=ada, headers=known).status == 200
+
+
+def test_a_deletion_is_a_write_like_another(served: Served) -> None:
+    ada, rid = served.user("ada"), new_id()
+    etag = served.put(ada, env("/ada/x"), rid=rid).headers["etag"]
+    path, key = f"/v1/r/{rid}", new_id()
+    assert served.ask("DELETE", path, token=ada).status == 428
+    sent = {"Idempotency-Key": key, "If-Match": etag}
+    first = served.ask("DELETE", path, token=ada, headers=sent)
+    again = served.ask("DELETE", path, token=ada, headers=sent)
+    assert first.status == again.status == 200
+    assert first.json == again.json
+    assert served.ask("GET", path, token=ada).json["body"] is None
+    assert served.ask("GET", "/v1/listing", token=ada).json["rows"] == []
+    back = served.put(ada, env("/ada/x"), rid=rid, based=first.headers["etag"])
+    assert back.status == 412
+
+
+def test_prometheus_can_read_the_metrics(served: Served) -> None:
+    ada = served.user("ada")
+    for number in range(3):
+        served.put(ada, env(f"/ada/x{number}"))
+    told = served.ask("GET", "/v1/metrics", token=ada)
+    assert told.headers["content-type"].startswith("text/plain")
+    lines = dict(
+        line.rsplit(" ", 1) for line in told.body.decode().splitlines() if not line.startswith("#")
+    )
+    assert lines['rhdesk_requests_total{route="put",status="200"}'] == "3"
+    assert lines["rhdesk_resources"] == "3"
+    assert served.ask("GET", "/v1/health", token=ada).json["status"] == "ok"
