@@ -32,11 +32,14 @@ from rhdesk.models.run import RunStatus as RunStatus
 from rhdesk.models.step import Check as Check
 from rhdesk.models.step import Step as Step
 from rhdesk.models.step import StepState as StepState
+from rhdesk.models.store import CODE as CODE
 from rhdesk.models.store import Conflict as Conflict
 from rhdesk.models.store import Rejected as Rejected
 from rhdesk.models.store import StoreState as StoreState
+from rhdesk.models.store import unit_of as unit_of
 
 __all__ = [
+    "CODE",
     "Branch",
     "Check",
     "Cluster",
@@ -72,4 +75,5 @@ __all__ = [
     "StoreState",
     "Stream",
     "Version",
+    "unit_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -28,6 +28,15 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
     """Why the last try failed, in a sentence."""
     syncing_pid: int = 0
     """The process that keeps it in step now: the daemon's or a front end's; 0 for none."""
+
+
+CODE: Final = ("code", "signature", "methods", "doc")
+"""Members of a function's or module's config that are read from its code."""
+
+
+def unit_of(pointer: str) -> str:
+    """What a field is decided together with: half of one code and half of another is no code."""
+    return "/code" if pointer.split("/")[1] in CODE else pointer
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):

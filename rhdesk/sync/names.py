@@ -18,7 +18,7 @@ import msgspec
 from rhdesk import three_way
 from rhdesk.errors import AlreadyExists, BadInput, NotFound
 from rhdesk.foreign import clean
-from rhdesk.models import Conflict, Name, Record, Rejected, Version
+from rhdesk.models import CODE, Conflict, Name, Record, Rejected, Version, unit_of
 from rhdesk.sync.engine import Engine
 from rhdesk.sync.replica import Rows, SqliteReplica
 from rhdesk.sync.state import Base, Body, Op, Parked, Transaction
@@ -558,10 +558,18 @@ def _chosen(parked: Parked, theirs: Body, fields: Mapping[str, str]) -> dict[str
         raise BadInput(
             f"{unknown[0]} is no field that differs; those are {', '.join(sorted(changed))}"
         )
-    body = theirs
+    sides: dict[str, str] = {}
     for pointer, side in fields.items():
-        if side == "ours":
-            body = three_way.take(body, pointer, parked.ours)
+        if sides.setdefault(unit_of(pointer), side) != side:
+            raise BadInput(
+                f"{pointer} is decided together with {', '.join(f'/{member}' for member in CODE)}: "
+                "half of one code and half of another is no code"
+            )
+    body = theirs
+    for unit, side in sides.items():
+        for pointer in [f"/{member}" for member in CODE] if unit == "/code" else [unit]:
+            if side == "ours":
+                body = three_way.take(body, pointer, parked.ours)
     return body
 
 

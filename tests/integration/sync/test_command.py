@@ -75,7 +75,9 @@ def test_a_conflict_from_end_to_end(people: tuple[Person, Person]) -> None:
     assert "theirs by ada" in shown
     assert "OURS" in shown
 
-    assert "settled" in bob.say("conflicts", short, "--take", "ours")
+    mixed = ("--field", "/code/tree=ours", "--field", "/signature/text=theirs")
+    assert "no code" in bob.say("conflicts", short, *mixed, code=2)
+    assert "settled" in bob.say("conflicts", short, "--field", "/code/tree=ours")
     assert bob.data("conflicts") == []
     bob.say("sync")
     ada.say("sync")

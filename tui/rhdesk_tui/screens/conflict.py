@@ -12,7 +12,7 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 
 from rhdesk.foreign import clean
-from rhdesk.models import Conflict, Record
+from rhdesk.models import Conflict, Record, unit_of
 from rhdesk.three_way import at
 from rhdesk_tui.cards import Card, config_value
 from rhdesk_tui.filtering import Filter
@@ -143,8 +143,9 @@ class ConflictScreen(Page):
     def action_other(self) -> None:
         pointer = self._pointer()
         if pointer is not None and not self._is_decided:
-            taken = self._taken[pointer]
-            self._taken[pointer] = "ours" if taken == "theirs" else "theirs"
+            other = "ours" if self._taken[pointer] == "theirs" else "theirs"
+            together = {p for p in self._taken if p and pointer and unit_of(p) == unit_of(pointer)}
+            self._taken |= dict.fromkeys(together or {pointer}, other)
             self._draw()
 
     def action_all(self, side: str) -> None:
