@@ -33,6 +33,8 @@ class Interpreter:
         self.python: Final = python
         self.env_vars: Final = env_vars
         self.is_closed = False
+        self.is_being_readied = True
+        """It may be taken on any moment: what is ready in it stays, though nobody calls it yet."""
         self._heard = heard
         self._lost = lost
         self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -149,6 +149,7 @@ class Pool:
         """Start the zygote; what an env servlet before this one left running is ended first."""
         await asyncio.to_thread(_bury, self._folder / "workers")
         self._current = await self.start_interpreter(sys.executable, self._environ)
+        self._current.is_being_readied = False
 
     @property
     def interpreter(self) -> Interpreter:
@@ -181,6 +182,7 @@ class Pool:
         Instances stay where they are, with their state.
         """
         before, self._current = self.interpreter, interpreter
+        interpreter.is_being_readied = False
         for worker in list(self._workers.values()):
             if worker.interpreter is before is not interpreter and not worker.instance:
                 worker.is_replaced = True
@@ -190,6 +192,8 @@ class Pool:
     def close_unused(self, interpreter: Interpreter) -> None:
         """Close an interpreter that is not current, as soon as nothing runs or waits in it."""
         if interpreter is self.interpreter or interpreter.is_closed:
+            return
+        if interpreter.is_being_readied:
             return
         works = any(w.interpreter is interpreter for w in self._workers.values())
         queued = chain(self._waiting, *self._held.values())
@@ -312,7 +316,11 @@ class Pool:
     def _free(self, interpreter: Interpreter, job: Job) -> Worker | None:
         """An idle worker of the job's code, else a new one while there is room."""
         tree = job.call.entry.tree
-        idle = [w for w in self._workers.values() if not (w.instance or w.jobs or w.is_closing)]
+        idle = [
+            w
+            for w in self._workers.values()
+            if not (w.instance or w.jobs or w.is_closing or w.interpreter.is_being_readied)
+        ]
         mine = [w for w in idle if w.tree == tree and w.interpreter is interpreter]
         if mine:
             return max(mine, key=lambda worker: worker.idle_since)

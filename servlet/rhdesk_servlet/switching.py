@@ -83,6 +83,7 @@ class Switch:
             self._pool.take_on(interpreter)
             return LiveSeen(name="", definition="")
         finally:
+            interpreter.is_being_readied = False
             self._pool.close_unused(interpreter)
 
     async def go_live(

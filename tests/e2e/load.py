@@ -56,6 +56,14 @@ class Load:
     def failed(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.status != 200]
 
+    def after(self, moment: float, count: int = 3, within_s: float = 60) -> list[Any]:
+        """Values of the calls sent since *moment*, once there are *count* of them."""
+        give_up = time.monotonic() + within_s
+        while len(found := self.between(moment, time.monotonic())) < count:
+            assert time.monotonic() < give_up, f"{len(found)} answers in {within_s:g} s"
+            time.sleep(0.02)
+        return found
+
     def between(self, start: float, end: float) -> list[Any]:
         """Values of the calls sent and answered in this time."""
         answered = [a for a in self.answers if a.status == 200]
