@@ -18,7 +18,8 @@ desk: $(READY)
 
 test: $(READY) check
 	./tests/install_system_packages.sh
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 -m "not ray"
+	$(BIN)/pytest -q -m ray
 
 check: $(READY)
 	$(BIN)/ruff format --check .
