@@ -1,7 +1,7 @@
 # Every target sets up what it needs: on a fresh machine with Python 3.11, git, make, and root for
 # apt, `make demo` runs the main job and `make test` passes the tests.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -40,13 +40,23 @@ soak: $(READY)
 screenshots: $(READY)
 	$(BIN)/python screenshots/draw.py
 
-# constraints.txt pins every package with its hash; nothing else is installed.
+# constraints.txt pins every package with its hash; nothing else is installed. uv comes first, by
+# its own lines of it, and installs the rest.
 $(READY): constraints.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' constraints.txt)"
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || $(MAKE) venv-from-apt
+	sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $(READY)
+
+# Debian keeps what `python -m venv` needs in a package of its own.
+.PHONY: venv-from-apt
+venv-from-apt:
+	rm -rf $(VENV)
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends $(notdir $(PYTHON))-venv
+	$(PYTHON) -m venv $(VENV)
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
