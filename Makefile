@@ -32,9 +32,12 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.screen
 	$(BIN)/python -m benchmarks.history
+	$(BIN)/python -m benchmarks.names
 
-# Half a million schedules of the sync protocol, on every processor.
+# Half a million schedules of the sync protocol, on every processor; every fault at every durable
+# call of a save; a crowd that writes for a minute.
 soak: $(READY)
+	RHDESK_SOAK=1 $(BIN)/pytest -q tests/integration/test_durable_calls.py tests/integration/test_names_faults.py
 	$(BIN)/python -m tests.simulation.soak --seeds 500000
 
 screenshots: $(READY)

@@ -6,8 +6,10 @@ connected, this module says so.
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import gc
+import itertools
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from rhdesk.rns.versions import Change
 
 _NEAR: Final = 3
+_BESIDE: Final = 500
+"""Of more, those beside it in the order of names, and those whose last part begins alike."""
 _FEW: Final = 5_000
 """So many names are compared letter by letter within the time a person notices."""
 _LONGEST_NOTE: Final = 200
@@ -336,8 +340,11 @@ class LocalNames:
     def _near(self, leaf: str) -> list[str]:
         names = self.store.names()
         if len(names) > _FEW:
-            start = leaf.split("/")[-1][:2].lower()
-            names = [n for n in names if n.split("/")[-1].lower().startswith(start)][:_FEW]
+            place = bisect.bisect(names, leaf)
+            start = leaf.split("/")[-1][:3].lower()
+            alike = (n for n in names if n.split("/")[-1][:3].lower() == start)
+            beside = names[max(0, place - _BESIDE) : place + _BESIDE]
+            names = list(dict.fromkeys([*beside, *itertools.islice(alike, _BESIDE)]))
         return difflib.get_close_matches(leaf, names, _NEAR)
 
     def _broken(self, row: Row) -> BadInput:

@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
@@ -55,6 +56,9 @@ NOTE: Final = "Rhdesk-Note"
 _DEAD_LOCK_S: Final = 1.0
 """git holds the lock of a ref for milliseconds; one this old, with no git at work, is nobody's."""
 
+_UNPACK_LIMIT: Final = 100
+"""So many objects are a pack of their own; fewer are unpacked, as git's own commits are."""
+
 _SAFE: Final = (
     *(
         "-c",
@@ -64,10 +68,13 @@ _SAFE: Final = (
         "-c",
         "log.showSignature=false",
     ),
-    *("-c", "core.fsync=all", "-c", "fastimport.unpackLimit=100", "-c", "gc.auto=0"),
+    *("-c", "core.fsync=all", "-c", f"fastimport.unpackLimit={_UNPACK_LIMIT}", "-c", "gc.auto=0"),
     "--literal-pathspecs",
 )
 """Not left to anybody's settings: nothing foreign runs, and what is said to be saved is."""
+
+_SIGNS_S: Final = 5.0
+"""Reading who signs takes a tenth of a save; who changes it may wait so long to see it."""
 
 _UNFINISHED: Final = ".new-"
 _UNFINISHED_S: Final = 60.0
@@ -102,6 +109,8 @@ class Repository:
         """*patience_s* is how long another git process may keep the ref locked."""
         self.place = place
         self._patience_s = patience_s
+        self._signs = ("", "", 0.0)
+        """Name and address git knew, and until when that is believed."""
 
     def create(self) -> None:
         """Make our own repository, if it is not there yet; a user's is never made or changed.
@@ -177,7 +186,16 @@ class Repository:
                     stream += [b"M 100644 inline ", path, b"\n", _data(data)]
             stream.append(b"\n")
         stream.append(b"get-mark :1\ndone\n")
-        return self._git("fast-import", "--quiet", feed=b"".join(stream)).decode().strip()
+        # What is unpacked at once is flushed then; its pack, which goes, need not be.
+        objects = sum(name.count("/") + 4 for c in commits for name, _ in c.edits) + len(commits)
+        flushed = "loose-object,reference" if objects < _UNPACK_LIMIT else "all"
+        return (
+            self._git(
+                *("-c", f"core.fsync={flushed}", "fast-import", "--quiet"), feed=b"".join(stream)
+            )
+            .decode()
+            .strip()
+        )
 
     def listing(self, tip: str) -> dict[str, str]:
         """The blob of every name at *tip*."""
@@ -251,11 +269,14 @@ class Repository:
         """``name <address>`` for git; the address, and by default the name, are git's own."""
         if known and not name:
             return known
-        here = f"{_user()}@{os.uname().nodename}"
-        with Repo(self.place.git_dir) as repo:
-            settings = repo.config_reader()
-            person = str(settings.get_value("user", "name", default="") or here)
-            address = str(settings.get_value("user", "email", default="") or here)
+        person, address, until = self._signs
+        if time.monotonic() > until:
+            here = f"{_user()}@{os.uname().nodename}"
+            with Repo(self.place.git_dir) as repo:
+                settings = repo.config_reader()
+                person = str(settings.get_value("user", "name", default="") or here)
+                address = str(settings.get_value("user", "email", default="") or here)
+            self._signs = (person, address, time.monotonic() + _SIGNS_S)
         if "<" in name:
             name, address = name.split("<", 1)
         return f"{_straight(name or person)} <{_straight(address)}>".encode("utf-8", "replace")
@@ -342,7 +363,8 @@ class Repository:
     def _failure(self, arguments: tuple[str, ...], told: str) -> RhdeskError:
         if any(words in told for words in _FASTER):
             return Moved(f"{self.place.ref} is being moved by another process")
-        what = f"git {next((a for a in arguments if a[0] != '-'), '')} failed"
+        words = [a for before, a in pairwise(("", *arguments)) if before != "-c" and a[0] != "-"]
+        what = f"git {words[0] if words else ''} failed"
         if "fast-import" in arguments or "init" in arguments:
             return StoreUnwritable(f"cannot write {self.place.git_dir}: {told or what}")
         return RhdeskError(f"{what} in {self.place.git_dir}: {told}")
