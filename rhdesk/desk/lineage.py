@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rhdesk.models import Run
     from rhdesk.runs.book import RunBook
+    from rhdesk.runs.recorder import Recorder
 
 _DEEPEST = 100
 """Runs one behind the other that are told at most."""
@@ -51,7 +52,7 @@ class LineageVerbs(NameVerbs):
         Raises:
             NotFound: Nothing is known of the name, or of that version.
         """
-        way = _Way(self)
+        way = _Way(self.recorder, self._known_versions)
         root, version = await self._asked(name)
         wanted = await way.beginning(root, version)
         steps = [wanted]
@@ -211,11 +212,14 @@ class LineageVerbs(NameVerbs):
 class _Way:
     """The way up from one resource: what was found on it so far."""
 
-    def __init__(self, desk: LineageVerbs) -> None:
+    def __init__(
+        self, recorder: Recorder, history: Callable[[str], Awaitable[list[Version]]]
+    ) -> None:
         self.edges: list[Edge] = []
         self.saved: list[Version] = []
         self.is_full = False
-        self._desk = desk
+        self._recorder = recorder
+        self._history_of = history
         self._histories: dict[str, list[Version]] = {}
         self._runs: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
@@ -239,7 +243,7 @@ class _Way:
     async def writers(self, steps: Sequence[_Wanted]) -> list[Edge]:
         """The runs that wrote what is wanted: those of the book, then those versions name."""
         found: list[Edge] = []
-        for step, wrote in await self._desk.recorder.read(partial(_writers, steps=list(steps))):
+        for step, wrote in await self._recorder.read(partial(_writers, steps=list(steps))):
             if len(wrote) == _WRITERS:
                 self.is_full = True
             found += wrote or await self._of_history(step)
@@ -250,7 +254,7 @@ class _Way:
         """What the runs read that are new on the way."""
         run_ids = [e for e in dict.fromkeys(each.run_id for each in wrote) if e not in self._runs]
         self._runs.update(run_ids)
-        found = await self._desk.recorder.read(lambda book: book.edges.read_by(run_ids))
+        found = await self._recorder.read(lambda book: book.edges.read_by(run_ids))
         self.edges += found
         self.is_full = self.is_full or len(self.edges) > _EDGES
         return found
@@ -271,7 +275,7 @@ class _Way:
             await self._of_history(step)
 
     async def _written(self, step: _Wanted) -> list[Edge]:
-        found = await self._desk.recorder.read(partial(_writers, steps=[step]))
+        found = await self._recorder.read(partial(_writers, steps=[step]))
         return found[0][1]
 
     async def _of_history(self, step: _Wanted) -> list[Edge]:
@@ -292,7 +296,7 @@ class _Way:
         if name not in self._histories:
             if len(self._histories) >= _NAMES:
                 return []
-            self._histories[name] = await self._desk._known_versions(name)
+            self._histories[name] = await self._history_of(name)
         return self._histories[name]
 
 

@@ -19,7 +19,7 @@ from rhdesk.clusters.warm_call import Broken
 from rhdesk.code.bundle import Bundle
 from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunFailed, SetupFailed
 from rhdesk.handles.cluster import Kept
-from rhdesk.handles.resource import Resource, came_of, read_of
+from rhdesk.handles.resource import Resource, came_of
 from rhdesk.handles.session import Road, Session
 from rhdesk.models import Run, Signature
 from rhdesk.runs.making import kept_name, new_run
@@ -287,7 +287,7 @@ def _reads(value: Any, *, inside: bool = False) -> list[tuple[str, str]]:
     if isinstance(value, Kept):
         return [(kept_name(value.system.key, value.key), "")]
     if isinstance(value, Resource):
-        read = read_of(value)
+        read = Resource.saved_as(value)
         return [read] if read else []
     if inside or not isinstance(value, list | tuple | dict) or len(value) > _LOOKED_AT:
         return []

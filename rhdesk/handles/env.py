@@ -15,7 +15,7 @@ from rhdesk.code.env_vars import load_env_vars
 from rhdesk.errors import BadInput, NotFound, SetupFailed
 from rhdesk.handles import naming
 from rhdesk.handles.cluster import Cluster, cluster_of
-from rhdesk.handles.resource import Resource, read_of
+from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import session
 from rhdesk.models import EnvSpec
 from rhdesk.wire.canonical import spell, version_of
@@ -194,7 +194,7 @@ class Env(Resource):
 
 def own_reads(called: Resource, env: Env) -> tuple[tuple[str, str], ...]:
     """What every call of a handle reads: itself as it is saved, and its environment if it is."""
-    own = read_of(called)
+    own = Resource.saved_as(called)
     found = [own] if own else []
     address = env.rns_address
     if address and session().desk.exists(address):

@@ -12,7 +12,7 @@ from rhdesk.handles import calls, naming
 from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
 from rhdesk.handles.env import Env, env_of, own_reads
-from rhdesk.handles.resource import Resource, read_of
+from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import session
 from rhdesk.models import Record
 from rhdesk.runs.making import new_run_id
@@ -273,7 +273,7 @@ class Instance:
 
     def read_as(self, handle: Module) -> Self:
         """Calls read what *handle* is saved as; asked for once for each version."""
-        read = read_of(handle)
+        read = Resource.saved_as(handle)
         if read and read[1] != self._version:
             self._version, self._reads = read[1], own_reads(handle, self.env)
         return self

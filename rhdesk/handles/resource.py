@@ -215,6 +215,13 @@ class Resource:
         """It is what *version* of its name says."""
         self._version = version
 
+    @staticmethod
+    def saved_as(handle: Resource) -> tuple[str, str] | None:
+        """Name and version of what a handle is saved as; None of one that is not."""
+        if handle._name is None or not handle._version:
+            return None
+        return str(handle._name.without_version), handle._version
+
     def follows(self, seen: naming.Seen) -> None:
         """Mean from now on what the name means, also after it was saved or rolled back anew.
 
@@ -247,13 +254,6 @@ class Resource:
 def name_of(parsed: Name | None, otherwise: str) -> str:
     """The full name, or what an unnamed thing is called in the record."""
     return str(parsed) if parsed is not None else otherwise
-
-
-def read_of(resource: Resource) -> tuple[str, str] | None:
-    """Name and version of what a handle is saved as; None of one that is not."""
-    if resource._name is None or not resource._version:
-        return None
-    return str(resource._name.without_version), resource._version
 
 
 def came_of(value: Any, run_id: str) -> Any:

@@ -74,7 +74,7 @@ class Edges:
         """What runs read that are being submitted: they have written nothing yet."""
         self._change(_ADD, rows)
         # What a run did was perhaps written down before what it is: another process did both.
-        self._change(_CALLED, [(row[5], row[0]) for row in rows])
+        self._change(_CALLED, {row[0]: (row[5], row[0]) for row in rows}.values())
 
     def add(self, edges: Iterable[Edge]) -> int:
         """Any edges, each once; returns how many are new."""
