@@ -57,6 +57,8 @@ ARGUMENTS = {
     "history": ["~/x"],
     "diff": ["~/x"],
     "rollback": ["~/x@1a2b"],
+    "lineage": ["~/x"],
+    "why": ["~/x"],
     "rename": ["~/x", "~/y"],
     "delete": ["~/x"],
     "put": ["k", "1"],
