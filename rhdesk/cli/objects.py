@@ -71,8 +71,8 @@ def rmkey(keys: tuple[str, ...], on: str, as_json: bool) -> None:
 @as_json
 def clear(on: str, yes: bool, as_json: bool) -> None:
     """Delete every key."""
-    if not yes and not as_json:
-        if not sys.stdin.isatty():
+    if not yes:
+        if as_json or not sys.stdin.isatty():
             raise BadInput("nobody is there to be asked; say --yes to delete every key")
         click.confirm(f"delete every value kept on {on}?", abort=True, err=True)
     at_desk(lambda desk: desk.clear(on=on))

@@ -445,6 +445,9 @@ def test_nobody_is_asked_where_nobody_is(rhdesk: Callable[..., Done]) -> None:
     done = rhdesk("clear")
     assert done.returncode == 2
     assert "--yes" in done.stderr
+    asked_for_json = rhdesk("clear", "--json")
+    assert asked_for_json.returncode == 2
+    assert "--yes" in fault(asked_for_json)["message"]
 
 
 # ---------------------------------------------------------------- how a command ends
