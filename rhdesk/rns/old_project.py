@@ -183,7 +183,7 @@ class _Told:
     def leftovers(self, project: Path, home: Path) -> None:
         """What else v0.0.12 wrote down."""
         for folder in (project / ".rh" / "logs", home / ".rh" / "logs"):
-            count = sum(1 for each in folder.iterdir()) if folder.is_dir() else 0
+            count = len(list(folder.iterdir())) if folder.is_dir() else 0
             if count:
                 runs = "1 run" if count == 1 else f"{count} runs"
                 self.not_understood.append(
