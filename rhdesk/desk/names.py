@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rhdesk.config import Settings
 from rhdesk.current_run import current_run
 from rhdesk.desk.rooms import Rooms
-from rhdesk.errors import BadInput, NotFound, StoreUnwritable
+from rhdesk.errors import BadInput, NotFound, SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.models import Edge, Name, Record, Version
 
 if TYPE_CHECKING:
@@ -113,14 +113,14 @@ class NameVerbs(Rooms):
     def note(self, kind: str, name: str, version: str = "", *, by: str) -> None:
         """Note for the lineage that run *by* ``read`` or ``wrote`` something, each once.
 
-        On a disk that takes no more this is not noted, and what was asked for goes on: a save is
-        made by then, and its version says which run it was of.
+        Where the record of runs cannot be written this is not noted, and what was asked for goes
+        on: a save is made by then, and its version says which run it was of.
         """
         edge = Edge(run_id=by, kind=kind, name=name, version=version, at=datetime.now(UTC))
         known = (by, kind, name, version)
         if version and known in self._noted:
             return
-        with suppress(StoreUnwritable):
+        with suppress(StoreUnwritable, StoreBusy, SetupFailed):
             self.recorder.touched(edge)
             if len(self._noted) >= _NOTED:
                 self._noted.clear()

@@ -19,6 +19,9 @@ class Resource:
 
     Attributes:
         RESOURCE_TYPE: What its record is of.
+        provenance: Which run it is of: ``{"run_id": ...}``. A handle that a call returned has it
+            set; a version that is saved with it says that this run wrote it, and so does the
+            lineage. Code that is part of a run needs none.
     """
 
     RESOURCE_TYPE: ClassVar[str] = "resource"

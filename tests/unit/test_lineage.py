@@ -16,7 +16,7 @@ import pytest
 from rhdesk.config import Settings
 from rhdesk.current_run import RUN_ID
 from rhdesk.desk import AsyncDesk
-from rhdesk.errors import BadInput, NotFound
+from rhdesk.errors import BadInput, NotFound, SetupFailed
 from rhdesk.models import Edge, Lineage, Record, Run, RunStatus
 from rhdesk.runs.book import RunBook
 from rhdesk.runs.recorder import Recorder
@@ -365,6 +365,20 @@ async def test_what_a_run_saves_and_loads_is_its_doing(
     ]
     assert (await desk.lineage("~/after")).names == ("~/before",)
     assert (await desk.dependents("~/before")).names == ("~/after",)
+
+
+async def test_a_record_of_runs_that_cannot_be_read_does_not_keep_a_run_from_its_names(
+    desk: AsyncDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = desk.settings.data_dir / "runs.db"
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_bytes(b"no database" * 500)
+    monkeypatch.setenv(RUN_ID, run_id(7))
+    saved = await desk.save(env("~/x"))
+    assert (await desk.load("~/x")).version == saved.version
+    assert [each.run_id for each in await desk.history("~/x")] == [run_id(7)]
+    with pytest.raises(SetupFailed):
+        await desk.lineage("~/x")
 
 
 async def test_a_person_at_work_leaves_no_edges(desk: AsyncDesk) -> None:
