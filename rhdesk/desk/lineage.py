@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from rhdesk.desk.names import NameVerbs
 from rhdesk.errors import BadInput, BadName, NotFound, RhdeskError
 from rhdesk.models import Edge, Lineage, Name, Version
@@ -25,7 +27,7 @@ _READERS = 1_000
 _EDGES = 10_000
 _NAMES = 64
 """Names on the way whose histories are looked into."""
-_VERSIONS = 1_000
+_VERSIONS = 10_000
 _PAGE = 500
 
 
@@ -62,7 +64,7 @@ class LineageVerbs(NameVerbs):
             steps = way.next_steps(read)
             if not steps or way.is_full:
                 break
-        await way.name_savers(steps)
+        is_all = await way.ends_before(steps)
         if not way.edges and not way.saved:
             raise NotFound(name, kind="name with a lineage")
         return Lineage(
@@ -70,7 +72,7 @@ class LineageVerbs(NameVerbs):
             version=wanted.version,
             edges=tuple(way.edges),
             saved=tuple(way.saved),
-            is_complete=not steps and not way.is_full,
+            is_complete=is_all and not way.is_full,
         )
 
     async def dependents(self, name: str, *, depth: int = 8) -> Lineage:
@@ -168,10 +170,11 @@ class LineageVerbs(NameVerbs):
         return await self.recorder.write(lambda book: book.edges.add(taken))
 
     async def _known_versions(self, name: str) -> list[Version]:
-        """The versions of a name that this machine knows, newest first, asking nobody else."""
+        """When and by whom the versions of a name were saved, newest first, as this machine knows."""
         try:
             parsed = Name.parse(name)
-            return await self._ask(parsed, lambda names: names.history(parsed, limit=_VERSIONS))
+            found = await self._ask(parsed, lambda names: names.history(parsed, limit=_VERSIONS))
+            return [msgspec.structs.replace(each, config={}) for each in found]
         except RhdeskError:  # a kept value, a cluster, a dataset of others, a name of elsewhere
             return []
 
@@ -221,6 +224,7 @@ class _Way:
         self._recorder = recorder
         self._history_of = history
         self._histories: dict[str, list[Version]] = {}
+        self._told: set[Edge] = set()
         self._runs: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
 
@@ -247,7 +251,8 @@ class _Way:
             if len(wrote) == _WRITERS:
                 self.is_full = True
             found += wrote or await self._of_history(step)
-        self.edges += [each for each in found if each not in self.edges]
+        self.edges += [each for each in dict.fromkeys(found) if each not in self._told]
+        self._told.update(found)
         return found
 
     async def read(self, wrote: Sequence[Edge]) -> list[Edge]:
@@ -269,10 +274,11 @@ class _Way:
                 steps.append(_Wanted(edge.name, edge.version, edge.at))
         return steps
 
-    async def name_savers(self, steps: Sequence[_Wanted]) -> None:
-        """Say who saved what lies behind the last runs that are told, too."""
-        for step in steps:
-            await self._of_history(step)
+    async def ends_before(self, steps: Sequence[_Wanted]) -> bool:
+        """Whether no run lies behind the last that are told; a person may, and is named too."""
+        behind = await self._recorder.read(partial(_writers, steps=list(steps)))
+        found = [wrote or await self._of_history(step) for step, wrote in behind]
+        return not any(found)
 
     async def _written(self, step: _Wanted) -> list[Edge]:
         found = await self._recorder.read(partial(_writers, steps=[step]))

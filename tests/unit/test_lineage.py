@@ -244,6 +244,7 @@ async def test_no_more_steps_are_told_than_asked_for(
     await add(desk, *PIPELINE)
     found = await desk.lineage("~/report", depth=depth)
     assert ids(found) == expected
+    assert found.is_complete is (depth == 3)
     down = await desk.dependents("~/raw", depth=depth)
     assert ids(down) == [1, 2, 3][:depth]
     assert down.is_complete is (depth == 3)
