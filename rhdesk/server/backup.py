@@ -15,20 +15,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from rhdesk.errors import AlreadyExists, BadInput, StoreUnwritable
 from rhdesk.server.schema import new_epoch, steps
-from rhdesk.server.sql import SqlDatabase, SqlTables
+from rhdesk.server.sql import KEYS, SqlDatabase, SqlTables
 from rhdesk.server.tables import Head
 from rhdesk.server.tokens import revocations, revoke_in
-
-_TABLES: Final = (
-    "past", "version", "resource", "feed", "access", "audit", "principal", "token", "blob",
-)  # fmt: skip
-_PAGE: Final = 2000
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +116,7 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
         history = dict(t.kept())
         if present.seq:
             history[present.epoch] = present.seq
-        for table in reversed(_TABLES):
+        for table in reversed(KEYS):
             t.execute(f"DELETE FROM {table}", ())
         for line in _lines(file):
             if isinstance(line, _Row):
@@ -152,10 +147,10 @@ def _survived(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, in
 
 
 def _rows(t: SqlTables) -> Iterator[_Row]:
-    for table in _TABLES:
-        found = t.execute(f"SELECT * FROM {table}", ())
-        while batch := found.fetchmany(_PAGE):
-            yield from (_Row(table, [_to_json(value) for value in row]) for row in batch)
+    for table in KEYS:
+        yield from (
+            _Row(table, [_to_json(value) for value in row]) for row in t.every(table, f"{table}.*")
+        )
 
 
 def _checked(file: Path) -> _Head:
@@ -169,7 +164,7 @@ def _checked(file: Path) -> _Head:
             continue
         if isinstance(line, _Head):
             head = line
-        elif line.table not in _TABLES:
+        elif line.table not in KEYS:
             raise BadInput(f"{file} has a table {line.table!r} that this rhdesk does not know")
         digest.update(msgspec.json.encode(line))
         rows += 1

@@ -21,7 +21,6 @@ class Rows(Protocol):
     """What an executed statement answers."""
 
     def fetchone(self) -> Any: ...
-    def fetchmany(self, size: int, /) -> list[Any]: ...
     def fetchall(self) -> list[Any]: ...
 
 
@@ -160,23 +159,37 @@ class SqlTables:
         self.kept()
         self.principals()
         self._access("1 = ?", 1)
-        self.feed(0, 2**62)
-        rows = self.execute(f"SELECT {_COLUMNS} FROM version v ORDER BY v.rid, v.rev", ())
+        for row in self.every("feed", "seq, rid, principal, folder, row_hash"):
+            unsealed(row, f"entry {row[0]} of the feed")
         newest: dict[str, int] = {}
-        while batch := rows.fetchmany(_BATCH):
-            for stored in map(_stored, batch):
-                if stored.rev != newest.get(stored.rid, 0) + 1:
-                    raise _damaged(f"revisions of {stored.name} are missing")
-                newest[stored.rid] = stored.rev
-        rows = self.execute(_NEWEST, ())
-        while batch := rows.fetchmany(_BATCH):
-            for stored in map(_newest, batch):
+        for stored in map(_stored, self.every("version", f"{', '.join(_KEPT)}, row_hash")):
+            if stored.rev != newest.get(stored.rid, 0) + 1:
+                raise _damaged(f"revisions of {stored.name} are missing")
+            newest[stored.rid] = stored.rev
+        after, page = "", f"{_NEWEST} WHERE r.rid > ? ORDER BY r.rid LIMIT ?"
+        while rows := self.execute(page, (after, _MANY)).fetchall():
+            for stored in map(_newest, rows):
                 if newest.pop(stored.rid, 0) != stored.rev:
                     raise _damaged(f"{stored.name} is not at its newest revision")
+                after = stored.rid
         if newest:
             raise _damaged(f"{len(newest)} resources are missing")
-        for row in self.execute("SELECT digest FROM blob", ()).fetchall():
+        for row in self.every("blob", "digest"):
             self.blob(row[0])
+
+    def every(self, table: str, columns: str) -> Iterator[Sequence[Any]]:
+        """Every row of a table by its key, some at a time: all may be more than memory holds."""
+        key = KEYS[table]
+        keys, marks = ", ".join(key), ", ".join("?" * len(key))
+        batch = _FEW if table == "blob" else _MANY
+        where, last = "", list[Any]()
+        while True:
+            sql = f"SELECT {keys}, {columns} FROM {table} {where} ORDER BY {keys} LIMIT ?"
+            rows = self.execute(sql, (*last, batch)).fetchall()
+            yield from (row[len(key) :] for row in rows)
+            if len(rows) < batch:
+                return
+            where, last = f"WHERE ({keys}) > ({marks})", list(rows[-1][: len(key)])
 
     def _access(self, where: str, value: object) -> list[tuple[str, str, Level]]:
         sql = f"SELECT principal, folder, level, seq, row_hash FROM access WHERE {where}"
@@ -294,7 +307,21 @@ _NEWEST: Final = (
     f"SELECT r.seq, r.name, r.folder, r.live, {_COLUMNS}"
     " FROM resource r LEFT JOIN version v ON v.rid = r.rid AND v.rev = r.rev"
 )
-_BATCH: Final = 2000
+_MANY: Final = 2000
+_FEW: Final = 8
+"""Rows at a time; a file of code may be large."""
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "past": ("epoch",),
+    "version": ("rid", "rev"),
+    "resource": ("rid",),
+    "feed": ("seq",),
+    "access": ("principal", "folder"),
+    "audit": ("seq",),
+    "principal": ("name",),
+    "token": ("id",),
+    "blob": ("digest",),
+}
+"""Every table but the head, each after those it refers to, and what its rows are told apart by."""
 _DECODE: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 

@@ -164,10 +164,16 @@ def own_database(url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return str(tmp_path / "store")
-    return own_database(request.getfixturevalue("postgres_url"))
+        yield str(tmp_path / "store")
+        return
+    server = request.getfixturevalue("postgres_url")
+    url = own_database(server)
+    yield url
+    with psycopg.connect(server, autocommit=True) as connection:
+        name = url.rpartition("/")[2]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture
