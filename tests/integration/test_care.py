@@ -17,6 +17,8 @@ from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.models import Finding, LogLine, Record, Run, RunStatus
 from rhdesk.rns import index
+from rhdesk.sync.care import examine as examine_replica
+from rhdesk.sync.replica import SqliteReplica
 from rhdesk.wire.payload import Payload
 
 REF = "refs/rhdesk/names"
@@ -319,6 +321,28 @@ async def test_code_that_is_gone_is_told_with_the_name_that_needs_it(place: Plac
     async with AsyncDesk.open(place.settings) as desk:
         await desk.save_target("app.py:train", "~/train")
     assert await place.fsck() == []
+
+
+# ---- the replica of a store
+
+
+def test_a_damaged_replica_is_mended_and_told(tmp_path: Path) -> None:
+    def examined() -> list[Finding]:
+        replica = SqliteReplica(tmp_path / "replica")
+        try:
+            return examine_replica(replica)
+        finally:
+            replica.close()
+
+    assert examined() == []
+    for which in ("mirror", "outbox"):
+        file = tmp_path / "replica" / f"{which}.db"
+        file.write_bytes(b"\x07" * 4096 + file.read_bytes()[4096:])
+        found = examined()
+        assert [(each.store, each.is_mended) for each in found] == [("sync", True)]
+        assert f"{which}.db was damaged" in found[0].what
+        assert f"{which}.damaged-" in found[0].what
+        assert examined() == []
 
 
 # ---- the command
