@@ -15,7 +15,7 @@ import msgspec
 
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
-from rhdesk.errors import NotFound, RhdeskError
+from rhdesk.errors import AlreadyExists, NotFound, RhdeskError
 from rhdesk.models import (
     Check,
     Cluster,
@@ -87,6 +87,7 @@ class FakeDesk(AsyncDesk):
         """By the name, or the names, that were asked for."""
         self.touched: list[Edge] = []
         self.background = DaemonState(status="running", pid=4711, started_at=NOW)
+        self.said_by_daemon: list[str] = []
         self.fails: dict[str, RhdeskError] = {}
         """Verbs that raise, by name."""
         self.asked: list[tuple[str, Any]] = []
@@ -254,6 +255,15 @@ class FakeDesk(AsyncDesk):
         found = [r for r in self.records.values() if r.name.startswith("/") == in_store]
         return [r for r in found if resource_type in {"", r.resource_type}]
 
+    async def save(
+        self, record: Record, *, overwrite: bool = True, run_id: str = "", note: str = ""
+    ) -> Record:
+        self._note("save", record.name)
+        if not overwrite and record.name in self.records:
+            raise AlreadyExists(record.name)
+        self.records[record.name] = record
+        return record
+
     async def delete(self, name: str) -> None:
         self._note("delete", name)
         if name not in self.records:
@@ -362,7 +372,7 @@ class FakeDesk(AsyncDesk):
         return self.background
 
     async def daemon_lines(self, *, limit: int = 200) -> list[str]:
-        return []
+        return self.said_by_daemon[-limit:]
 
     # ---- runs
 

@@ -15,15 +15,24 @@ from rhdesk.models import (
     Check,
     Cluster,
     ClusterState,
+    Conflict,
+    DaemonState,
+    Diff,
+    Edge,
     Env,
     Failure,
+    FieldChange,
+    FileChange,
     LogLine,
+    Loop,
     Parameter,
     Record,
+    Rejected,
     RunStatus,
     Signature,
     Step,
     StepState,
+    StoreState,
     Version,
 )
 from rhdesk_tui.widgets.log_window import LogWindow
@@ -72,7 +81,33 @@ def hostile_house() -> FakeDesk:
     desk.steps = [Step(what=h, state=StepState.DONE, detail=h),
                   Step(what="b", state=StepState.FAILED, detail=h)]  # fmt: skip
     desk.checks = [Check(what=h, ok=False, evidence=h, remedy=h)]
+    hostile_store(desk)
     return desk
+
+
+def hostile_store(desk: FakeDesk) -> None:
+    """A store of others, whose every word wants to be obeyed."""
+    h = HOSTILE
+    desk.store = StoreState(url=h, user=h, folder=h, status="offline", error=h, last_contact=NOW)
+    desk.records["/lab/x"] = Record(name="/lab/x", resource_type=h, config={h: h}, sync=h)
+    desk.odds = [
+        Conflict(conflict_id="c1", name=h, why="fields", fields=(f"/{h}",), base={h: h},
+                 ours={h: [h]}, theirs={h: h}, author=h, at=NOW),
+        Conflict(conflict_id="c2", name=h, why=h, theirs={h: h}, author=h, at=NOW),
+    ]  # fmt: skip
+    desk.refused = [Rejected(op_id="r1", name=h, reason=h, fields={h: h}, at=NOW)]
+    field = FieldChange(pointer=f"/{h}", kind="changed", before=h, after={h: h})
+    code = FileChange(path=h, kind="changed", lines=(f"-{h}", f"+{h}", f" {h}", h))
+    desk.diffs["x"] = desk.diffs["~/m@b"] = Diff(before=h, after=h, fields=(field,), files=(code,))
+    desk.touched = [
+        Edge(run_id="bad00001", kind="wrote", name=h, version=h, at=NOW, function=h, source=h),
+        Edge(run_id="bad00001", kind="read", name=h, version=h, at=NOW, function=h, source=h),
+    ]
+    desk.background = DaemonState(
+        status="running", pid=1, started_at=NOW,
+        loops=(Loop(name=h, told=h, error=h, ran_at=NOW),),
+    )  # fmt: skip
+    desk.said_by_daemon = [h]
 
 
 @pytest.fixture
@@ -121,6 +156,16 @@ async def test_lists_and_inspector(opened: Opened, size: tuple[int, int]) -> Non
         ("3", "down", "enter"), ("3", "enter", "slash", "b", "enter"), ("3", "ctrl+d"),
         ("4", "enter"), ("4", "down", "enter"), ("4", "u"), ("4", "down", "D"), ("5", "ctrl+d"),
         ("6", "ctrl+d"), ("slash", "[", "/", "b"), ("colon", "c", "a", "l", "l", "space", "["),
+        ("colon", *"conflicts", "enter"), ("colon", *"conflicts", "enter", "enter"),
+        ("colon", *"conflicts", "enter", "enter", "a"), ("colon", *"conflicts", "enter", "y"),
+        ("colon", *"conflicts", "enter", "down", "enter"),
+        ("colon", *"conflicts", "enter", "end", "c"),
+        ("colon", *"conflicts", "enter", "enter", "c"),
+        ("colon", *"conflicts", "enter", "end", "ctrl+d"),
+        ("colon", *"diff x", "enter"), ("colon", *"diff x", "enter", "n", "n"),
+        ("colon", *"rollback ~/m@b", "enter"), ("colon", *"lineage x", "enter"),
+        ("colon", *"dependents x", "enter"), ("colon", *"store", "enter"),
+        ("colon", *"store", "enter", "O"), ("colon", *"sync", "enter"),
         ("colon", *"doctor", "enter"), ("colon", *"search IMP", "enter"), ("M",),
     ],
     ids=lambda keys: "-".join(keys)[:30],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
-from rhdesk.models import DaemonState
+from rhdesk.models import DaemonState, Record
 from rhdesk_tui.app import DeskApp
 from tests.fakes.desk import FakeDesk
 from tests.tui.conftest import Opened, said, settle, text_of, until
@@ -62,6 +62,8 @@ async def test_a_diff_shows_fields_and_code_and_jumps_between_changes(
         assert "/env/reqs" in shown
         assert "+ 1" in shown
         assert "train.py  changed" in shown
+        rows = [row for row in shown.split("\n") if "Net(64)" in row]
+        assert ("Net(128)" in rows[0]) is (size[0] >= 140), "wide screens show both sides beside"
         await pilot.press("n", "n", "N")
         await settle(pilot)
 
@@ -172,6 +174,24 @@ async def test_a_refused_write_is_seen_and_dropped_when_asked_twice(
         assert desk.refused
         await pilot.press("right", "enter")
         await until(pilot, lambda: not desk.refused)
+
+
+async def test_a_refused_write_is_saved_elsewhere_and_kept_when_that_name_is_taken(
+    opened: Opened, desk: FakeDesk
+) -> None:
+    with_store(desk)
+    desk.records["~/baseline"] = Record(name="~/baseline", resource_type="env", config={})
+    async with opened() as pilot:
+        app_of(pilot).do("conflicts")
+        await settle(pilot)
+        await pilot.press("end", "c", "enter")
+        await until(pilot, lambda: ("save", "~/baseline") in desk.asked)
+        await settle(pilot)
+        assert desk.refused
+        await pilot.press("c", "2", "enter")
+        await until(pilot, lambda: not desk.refused)
+        assert desk.records["~/baseline2"].config["env"]
+        assert any("saved as ~/baseline2" in text for text in said(pilot))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerState
 
 from rhdesk.errors import RhdeskError
+from rhdesk.foreign import clean
 from rhdesk_tui.commands import complete, hint
 from rhdesk_tui.messages import TypedCommand
 from rhdesk_tui.spellings import Spelling
@@ -93,6 +94,11 @@ class Page(Screen[None]):
         bar.path = self.path()
         bar.truth = self.truth()
 
+    async def look_at_store(self) -> None:
+        """Say in the bar how things stand to the store now."""
+        self.workplace.store = await self.desk.store_state()
+        self.refresh_bar()
+
     def begin(self, work: Work, group: str, *, exclusive: bool = True) -> Worker[None]:
         """Start work that ends with the screen; what goes wrong in it ends up in the banner."""
         return self.run_worker(
@@ -127,7 +133,7 @@ class Page(Screen[None]):
     ) -> None:
         """Open the line; whatever becomes of it, what had the focus gets it back."""
         self._asker = self.focused
-        self.bar.ask(sign, text=text, note=note, complete=complete)
+        self.bar.ask(sign, text=clean(text), note=note, complete=complete)
 
     def entered(self, sign: str, text: str) -> None:
         """A line was typed to its end; subclasses know the signs they asked with."""

@@ -69,7 +69,7 @@ class ConflictScreen(Page):
         rows = Listed(list(self._taken), self._row, lambda pointer: pointer or "/")
         self.query_one(ResourceList).show(_COLUMNS, rows, shown=Filter(""))
         pane = self.query_one("#fields")
-        pane.border_title = say_conflict(self._conflict)
+        pane.border_title = Content(clean(say_conflict(self._conflict)))
         pane.border_subtitle = (
             "decided · U undoes it" if self._is_decided
             else f"{many(len(self._taken), 'choice')} · space changes · a applies"
@@ -161,7 +161,7 @@ class ConflictScreen(Page):
             made = await self.desk.resolve(self._conflict.conflict_id, take=sides.pop())
         else:
             made = await self.desk.resolve(self._conflict.conflict_id, fields=self._taken)
-        self._decided(made)
+        await self._decided(made)
 
     def action_copy_to(self) -> None:
         self.ask("save ours as:", text=f"{self._conflict.name}-mine")
@@ -173,13 +173,14 @@ class ConflictScreen(Page):
             super().entered(sign, text)
 
     async def _copy_to(self, name: str) -> None:
-        self._decided(await self.desk.resolve(self._conflict.conflict_id, copy_to=name))
+        await self._decided(await self.desk.resolve(self._conflict.conflict_id, copy_to=name))
 
-    def _decided(self, made: Record | None) -> None:
+    async def _decided(self, made: Record | None) -> None:
         self._is_decided = True
         now = f"{made.name} is at {made.version[:8]}" if made else f"{self._conflict.name} is gone"
         self.notify(f"decided: {now}; U undoes it")
         self._draw()
+        await self.look_at_store()
 
     def action_undo(self) -> None:
         self.begin(self._undo, "undo")
@@ -191,6 +192,7 @@ class ConflictScreen(Page):
             f"{self._conflict.name} waits for you again; what was decided is in its history"
         )
         self._draw()
+        await self.look_at_store()
 
     def spellings(self) -> list[Spelling]:
         conflict = self._conflict

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from rhdesk.models import Conflict, Rejected
+from rhdesk.models import Conflict, Record, Rejected
 from rhdesk_tui.filtering import Filter
 from rhdesk_tui.messages import OfferCopies, ShowConflict
 from rhdesk_tui.page import Page
@@ -25,6 +25,8 @@ _COLUMNS = (
     Column("BY", 8, keep=3), Column("SINCE", 5, right=True, keep=4),
 )  # fmt: skip
 
+_SAVE_AS = "save it as:"
+
 Waiting = Conflict | Rejected
 
 
@@ -32,6 +34,7 @@ class ConflictsScreen(Page):
     CSS_PATH = "conflicts.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", id="conflicts.copy"),
+        Binding("c", "save_as", "Save elsewhere", id="conflicts.save_as"),
         Binding("ctrl+d", "drop", "Drop", id="conflicts.drop"),
         Binding("R", "reload", "Refresh", id="conflicts.reload", show=False),
     ]
@@ -46,6 +49,8 @@ class ConflictsScreen(Page):
 
     def on_mount(self) -> None:
         self._items: dict[str, Waiting] = {}
+        self._saving: Rejected | None = None
+        """What is being saved elsewhere, wherever the cursor is by then."""
         self.query_one(ResourceList).focus()
 
     def on_screen_resume(self) -> None:
@@ -73,6 +78,7 @@ class ConflictsScreen(Page):
         pane = self.query_one("#waiting")
         pane.border_title = f"{many(len(conflicts), 'conflict')}, {len(rejected)} refused"
         self.refresh_bindings()
+        await self.look_at_store()
 
     def _row(self, item: Waiting) -> Row:
         if isinstance(item, Conflict):
@@ -99,9 +105,36 @@ class ConflictsScreen(Page):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        item = self._item() if self.is_mounted else None
         if action == "drop":
-            return self.is_mounted and isinstance(self._item(), Rejected)
+            return isinstance(item, Rejected)
+        if action == "save_as":
+            return isinstance(item, Rejected) and item.fields is not None
         return super().check_action(action, parameters)
+
+    def action_save_as(self) -> None:
+        item = self._item()
+        if isinstance(item, Rejected):
+            self._saving = item
+            self.ask(_SAVE_AS, text=f"~/{item.name.rpartition('/')[2]}")
+
+    def entered(self, sign: str, text: str) -> None:
+        if sign == _SAVE_AS and text and self._saving is not None:
+            self.begin(partial(self._save_as, self._saving, text), "save")
+        else:
+            super().entered(sign, text)
+
+    async def _save_as(self, item: Rejected, name: str) -> None:
+        """Save what was refused under a name that may be written; it is only forgotten then."""
+        config = dict(item.fields or {})
+        kind = str(config.get("resource_type", "resource"))
+        record = Record(name=name, resource_type=kind, config=config)
+        saved = await self.desk.save(
+            record, overwrite=False, note=f"what {item.name} was not allowed to say"
+        )
+        await self.desk.drop_rejected(item.op_id)
+        self.notify(f"saved as {saved.name}")
+        await self._read()
 
     def action_drop(self) -> None:
         item = self._item()
@@ -109,7 +142,7 @@ class ConflictsScreen(Page):
             return
         question = Confirm(
             f"Drop the refused write to {item.name}?",
-            "What you wrote is gone then. Copy it first if you want to save it elsewhere: y.",
+            "What you wrote is gone then. c saves it under another name first.",
             cli("rejected", "--drop", item.op_id), "Drop",
         )  # fmt: skip
 

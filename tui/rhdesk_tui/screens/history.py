@@ -25,7 +25,7 @@ from rhdesk_tui.workplace import Workplace
 
 _COLUMNS = (
     Column("", 1), Column("VERSION", 8), Column("SAVED", 5, right=True),
-    Column("BY", 8, keep=3), Column("WHAT", 16, flex=True),
+    Column("BY", 8, keep=3), Column("WHAT", 10, flex=True),
 )  # fmt: skip
 
 
@@ -68,6 +68,7 @@ class HistoryScreen(Page):
         note.display = not self._versions
         self.query_one("#versions").border_title = many(len(self._versions), "version")
         self._draw()
+        self._draw_diff()
 
     def _draw(self) -> None:
         rows = Listed(list(enumerate(self._versions)), self._row, lambda pair: str(pair[0]))
