@@ -205,6 +205,7 @@ async def test_the_store_screen_tells_and_acts(
         shown = text_of(pilot)
         assert "3 writes" in shown
         assert "did not answer in time" in shown
+        assert "store away for 1h" in shown
         assert "running, pid 4711" in shown
         await pilot.press("d")
         await until(pilot, lambda: desk.background == DaemonState(status="stopped"))

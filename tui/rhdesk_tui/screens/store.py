@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -74,7 +75,8 @@ class StoreScreen(Page):
             )
             card.line("L logs in to one; `rhdesk server run` makes one of your own.", "quiet")
             return
-        card.state("state", say_store(store, self.now()))
+        # Conflicts have a line of their own below; here they would hide that the store is away.
+        card.state("state", say_store(replace(store, conflicts=0, queued=0), self.now()))
         card.fact("address", store.url).fact("you", f"{store.user}, @ is {store.folder}")
         if store.last_contact:
             ago = age(store.last_contact, self.now())
