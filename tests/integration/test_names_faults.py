@@ -19,7 +19,10 @@ import pytest
 from rhdesk.config import Settings
 from rhdesk.errors import StoreUnwritable
 from rhdesk.models import Name, Record
+from rhdesk.ports import NameStore
 from rhdesk.rns.names import LocalNames
+from rhdesk.sync.names import ReplicaNames
+from rhdesk.sync.replica import SqliteReplica
 
 SEED: Final = 20261123
 CROWD: Final = 8
@@ -200,34 +203,41 @@ from pathlib import Path
 from rhdesk.config import Settings
 from rhdesk.models import Name, Record
 from rhdesk.rns.names import LocalNames
+from rhdesk.sync.names import ReplicaNames
+from rhdesk.sync.replica import SqliteReplica
 
-folder, who, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-names = LocalNames(
-    Settings(data_dir=folder / "data", cache_dir=folder / "cache"), folder / "project"
-)
+folder, who, seconds, root = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4]
+if root == "~":
+    names = LocalNames(
+        Settings(data_dir=folder / "data", cache_dir=folder / "cache"), folder / "project"
+    )
+    list_all = names.names
+else:
+    replica = SqliteReplica(folder / "replica", user="ann")
+    names = ReplicaNames(replica, folder="/ann", user="ann")
+    names.close = replica.close
+    list_all = lambda: names.names(folder="/")
 print("ready", flush=True)
 sys.stdin.readline()
 number, give_up = 0, time.monotonic() + seconds
 while time.monotonic() < give_up:
     number += 1
-    name = "~/shared" if number % 5 == 0 else f"~/{who}/n{number % 7}"
+    name = f"{root}/shared" if number % 5 == 0 else f"{root}/{who}/n{number % 7}"
     saved = names.save(
         Record(name=name, resource_type="function", config={"who": who, "number": number})
     )
     print(saved.name, saved.version, flush=True)
     if number % 10 == 0:
-        names.names()
+        list_all()
 names.close()
 """
 
 
-def test_a_crowd_that_writes_one_store_loses_nothing_and_is_never_locked_out(
-    tmp_path: Path,
-) -> None:
-    folder = project(tmp_path)
+def crowded(folder: Path, root: str) -> list[tuple[str, str]]:
+    """What a crowd was told is saved."""
     crowd = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), f"w{number}", str(CROWD_S)],
+            [sys.executable, "-c", WRITER, str(folder), f"w{number}", str(CROWD_S), root],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -247,22 +257,36 @@ def test_a_crowd_that_writes_one_store_loses_nothing_and_is_never_locked_out(
         out, err = each.communicate(timeout=CROWD_S + 120)
         assert (each.returncode, err) == (0, ""), "an error, such as: database is locked"
         acknowledged += [(line.split()[0], line.split()[1]) for line in out.splitlines()]
-    assert len({name.split("/")[1] for name, _ in acknowledged}) == CROWD + 1
+    print(f"{len(acknowledged)} saves of {CROWD} processes in {CROWD_S:g} s")
+    # Each of its own, and all of one they share.
+    assert len({name.rpartition("/n")[0] or name for name, _ in acknowledged}) == CROWD + 1
+    return acknowledged
 
-    names = opened(folder)
+
+def lost(names: NameStore, acknowledged: list[tuple[str, str]]) -> list[tuple[str, str]]:
     kept = {
         name: {version.version for version in names.history(P(name), limit=100_000)}
         for name in {name for name, _ in acknowledged}
     }
-    lost = [(name, version) for name, version in acknowledged if version not in kept[name]]
-    assert lost == []
-    count = subprocess.run(
-        ["git", "-C", str(folder / "project"), "rev-list", "--count", "refs/rhdesk/names"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    return [(name, version) for name, version in acknowledged if version not in kept[name]]
+
+
+def test_a_crowd_that_writes_one_store_loses_nothing_and_is_never_locked_out(
+    tmp_path: Path,
+) -> None:
+    folder = project(tmp_path)
+    acknowledged = crowded(folder, "~")
+    names = opened(folder)
+    assert lost(names, acknowledged) == []
+    command = ["git", "-C", str(folder / "project"), "rev-list", "--count", "refs/rhdesk/names"]
+    count = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert int(count) == len(acknowledged), "each is a version of its own, and nothing else is"
     assert names.examine(mend=False) == []
-    print(f"{len(acknowledged)} saves of {CROWD} processes in {CROWD_S:g} s")
     names.close()
+
+
+def test_a_crowd_that_writes_the_replica_of_a_store_loses_nothing_either(tmp_path: Path) -> None:
+    acknowledged = crowded(tmp_path, "/ann")
+    replica = SqliteReplica(tmp_path / "replica", user="ann")
+    assert lost(ReplicaNames(replica, folder="/ann", user="ann"), acknowledged) == []
+    replica.close()
