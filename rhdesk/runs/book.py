@@ -609,7 +609,8 @@ class RunBook:
                     f"{self._file} is locked by another rhdesk for {_BUSY_S:g} s"
                 ) from exc
             raise StoreUnwritable(f"{self._file} cannot be used: {exc}") from exc
-        except sqlite3.DatabaseError as exc:
+        # The module stumbles over bytes of a damaged file in SQLite's own messages.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
             raise SetupFailed(
                 f"{self._file} is not a run book or is damaged ({exc}); move it away and rhdesk "
                 "starts a new one, or repair it with: sqlite3 FILE .recover"
