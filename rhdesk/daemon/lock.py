@@ -72,16 +72,23 @@ class DaemonLock:
 
     def holder(self) -> Holder | None:
         """Who holds it; None for nobody."""
+        until = time.monotonic() + _PATIENCE_S
+        while self._is_held():
+            holder = self._read()
+            if holder is None or not _is_dying(holder) or time.monotonic() > until:
+                return holder
+            time.sleep(0.01)
+        return None
+
+    def _is_held(self) -> bool:
         try:
             fd = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return False
         try:
-            if _locked(fd, fcntl.LOCK_SH):
-                return None
+            return not _locked(fd, fcntl.LOCK_SH)
         finally:
             os.close(fd)
-        return self._read()
 
     def _read(self) -> Holder | None:
         try:
@@ -98,6 +105,11 @@ class DaemonLock:
     def _close(self) -> None:
         os.close(self._fd)
         self._fd = -1
+
+
+def _is_dying(holder: Holder) -> bool:
+    """Whether it is gone but for a thread that has not let go of the lock yet."""
+    return holder.host == socket.gethostname() and not processes.is_alive(holder.process)
 
 
 def _locked(fd: int, how: int) -> bool:
