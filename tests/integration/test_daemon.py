@@ -81,12 +81,15 @@ def test_only_its_owner_can_open_its_socket(desk: Desk) -> None:
         assert not {f"socket:[{row.split()[9]}]" for row in rows} & inodes, f"{table} is open"
 
 
-def test_a_question_it_does_not_know_harms_nothing(desk: Desk) -> None:
+def test_a_question_it_does_not_know_harms_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = desk.start_daemon()
+    monkeypatch.chdir(Path(state.socket).parent)  # its whole path may be longer than one may be
     for nonsense in (b"\n", b"{}\n", b'{"ask":"rm"}\n', b"\xff" * 100 + b"\n", b"x" * (1 << 21)):
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(5)
-            line.connect(state.socket)
+            line.connect(Path(state.socket).name)
             try:
                 line.sendall(nonsense)
                 line.shutdown(socket.SHUT_WR)
