@@ -26,10 +26,14 @@ from rhdesk.models import (
     Edge,
     Env,
     EnvSpec,
+    Exchanged,
+    Finding,
+    Imported,
     Lineage,
     LogHit,
     LogLine,
     NodeStats,
+    Overlap,
     Record,
     Rejected,
     Run,
@@ -86,6 +90,7 @@ class FakeDesk(AsyncDesk):
         self.diffs: dict[str, Diff] = {}
         """By the name, or the names, that were asked for."""
         self.touched: list[Edge] = []
+        self.findings: list[Finding] = []
         self.background = DaemonState(status="running", pid=4711, started_at=NOW)
         self.said_by_daemon: list[str] = []
         self.fails: dict[str, RhdeskError] = {}
@@ -360,6 +365,26 @@ class FakeDesk(AsyncDesk):
 
     async def daemon(self) -> DaemonState:
         return self.background
+
+    async def fsck(self, *, mend: bool = False) -> list[Finding]:
+        self._note("fsck", mend)
+        return [msgspec.structs.replace(each, is_mended=mend) for each in self.findings]
+
+    async def rebuild(self) -> list[Finding]:
+        self._note("rebuild")
+        return []
+
+    async def import_project(self, folder: str, *, dry_run: bool = False) -> Imported:
+        self._note("import_project", (folder, dry_run))
+        return Imported(
+            folder=folder, is_dry_run=dry_run, names={"~/old": "function"},
+            not_understood=("rh/odd: its type is none",), secrets=("token in config.yaml",),
+        )  # fmt: skip
+
+    async def exchange(self, remote: str = "origin") -> Exchanged:
+        self._note("exchange", remote)
+        both = Overlap(name="~/digits", why="fields", fields=("/rate",), theirs="7e57" * 10)
+        return Exchanged(remote=remote, brought=("~/theirs",), sent=2, conflicts=(both,))
 
     async def start_daemon(self) -> DaemonState:
         self._note("start_daemon")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
-from rhdesk.models import DaemonState, Record
+from rhdesk.models import DaemonState, Finding, Record
 from rhdesk_tui.app import DeskApp
 from tests.fakes.desk import FakeDesk
 from tests.tui.conftest import Opened, said, settle, text_of, until
@@ -242,3 +242,39 @@ async def test_nothing_that_waits_is_said_in_words(opened: Opened) -> None:
         assert any("share @ bob read" in text for text in said(pilot))
         app_of(pilot).do("rollback ~/digits")
         await settle(pilot)
+
+
+async def test_care_tells_what_is_wrong_and_mends_it(opened: Opened, desk: FakeDesk) -> None:
+    async with opened() as pilot:
+        app_of(pilot).do("fsck")
+        await until(pilot, lambda: "nothing is wrong" in text_of(pilot))
+        desk.findings = [
+            Finding(store="runs", what="runs.db is torn", remedy="rhdesk fsck --mend")
+        ]
+        await pilot.press("R")
+        await until(pilot, lambda: "runs.db is torn" in text_of(pilot))
+        assert "rhdesk fsck --mend" in text_of(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: "✓ mended" in text_of(pilot))
+        await pilot.press("b")
+        await until(pilot, lambda: ("rebuild", None) in desk.asked)
+
+
+async def test_an_old_project_is_looked_at_before_it_comes_over(
+    opened: Opened, desk: FakeDesk
+) -> None:
+    async with opened() as pilot:
+        app_of(pilot).do("import /old/project")
+        await until(pilot, lambda: "1 name would come over" in text_of(pilot))
+        assert "token in config.yaml" in text_of(pilot)
+        await pilot.press("I")
+        await until(pilot, lambda: "1 name came over" in text_of(pilot))
+        asked = [what for verb, what in desk.asked if verb == "import_project"]
+        assert asked == [("/old/project", True), ("/old/project", False)]
+
+
+async def test_an_exchange_tells_what_came_and_what_both_changed(opened: Opened) -> None:
+    async with opened() as pilot:
+        app_of(pilot).do("exchange backup")
+        await until(pilot, lambda: "both changed /rate; ours stands" in text_of(pilot))
+        assert "rhdesk rollback ~/digits@7e577e577e" in text_of(pilot)

@@ -240,6 +240,11 @@ class DeskApp(App[None]):
 
         self.push_screen(ConflictsScreen(self.workplace))
 
+    def show_care(self, what: str, argument: str = "") -> None:
+        from rhdesk_tui.screens.care import CareScreen
+
+        self.push_screen(CareScreen(self.workplace, what, argument))
+
     def show_store(self) -> None:
         from rhdesk_tui.screens.store import StoreScreen
 
