@@ -84,7 +84,7 @@ def terminal(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> It
 
 
 def test_a_function_is_called_and_its_log_read_by_keys_alone(terminal: Terminal) -> None:
-    terminal.wait("~/train")
+    terminal.wait("~/")
     terminal.keys("/")
     terminal.text("by_keys")
     terminal.keys("Enter")
