@@ -34,7 +34,7 @@ def examine(replica: SqliteReplica) -> list[Finding]:
             store="sync",
             what=f"{replica.folder / file.name.partition('.')[0]}.db was damaged and is made anew; "
             f"what it was is kept in {file}, and what could not be saved is listed by "
-            "rhdesk conflicts",
+            "rhdesk rejected",
             is_mended=True,
         )
         for file in aside
