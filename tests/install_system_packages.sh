@@ -2,7 +2,7 @@
 # What the tests need beside Python: git, a terminal to drive, and the tools a stranger reads with.
 set -eu
 missing=""
-for pair in git:git tmux:tmux sqlite3:sqlite3 curl:curl mount:mount gcc:gcc; do
+for pair in git:git tmux:tmux sqlite3:sqlite3 curl:curl mount:mount gcc:gcc openssl:openssl; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
