@@ -379,16 +379,22 @@ class Oracle:
             return True
         if any(leaves(v.body) == leaves(version.body) for v in self._like(version)):
             return True
-        # It was still waiting, and went onto what others wrote since.
-        since = [v for v in self.lineage if v.seq > seq]
-        return version.body is not None and _is_said(self.intents[version.op_id], since)
+        if version.body is None:
+            return False
+        # It was still waiting, and went onto what others wrote since; or it was new, and the
+        # restore brought back another of its name that says it already: the two were made one.
+        said = [v for v in self.lineage if v.seq > seq]
+        if version.rev == 1:
+            said += [v for v in self.lineage if v.name == version.name and v.rid != version.rid]
+        return _is_said(self.intents[version.op_id], said)
 
     def _went_on(self, version: Version) -> bool:
         """Whether its author had written on it before, and a request that came twice, across a
         restore, made it again: what they wrote last was owed then."""
         meant = list(self.intents)
         later = set(meant[meant.index(version.op_id) + 1 :])
-        earlier = self.past[: self.past.index(version)]
+        made = max(at for at, v in enumerate(self.past) if v == version)
+        earlier = self.past[:made]
         return any(v.op_id in later and v.rid == version.rid for v in earlier)
 
     def _like(self, version: Version) -> Iterable[Version]:
