@@ -11,6 +11,7 @@
   + ConnectionFailed                  5  try again; `rhdesk doctor` says what is wrong
     + ServletDied                        the process that ran the call is gone; `reason` says why
   + Refused                           6  the far side does not know this token, or forbids it
+    + UntrustedHost                      a host's key is unknown, or not the one it had; look at it
   + StoreBusy                         7  another rhdesk holds the lock; wait, or end it
   + StoreUnwritable                   8  make room, or make the folder writable
   + SetupFailed                       9  an environment, Ray or a cluster could not be made ready
@@ -136,6 +137,33 @@ class Refused(RhdeskError):
 
     code = "refused"
     exit_code = 6
+
+
+class UntrustedHost(Refused):
+    """The key a host shows is not one that was trusted before.
+
+    Attributes:
+        host: As ssh calls it.
+        fingerprint: Of the key it shows, ``SHA256:...``.
+        is_changed: Another key was trusted before; this may be somebody in between.
+    """
+
+    code = "untrusted_host"
+
+    def __init__(
+        self, message: str, *, host: str, fingerprint: str, is_changed: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.host = host
+        self.fingerprint = fingerprint
+        self.is_changed = is_changed
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "host": self.host,
+            "fingerprint": self.fingerprint,
+            "is_changed": self.is_changed,
+        }
 
 
 class StoreBusy(RhdeskError):

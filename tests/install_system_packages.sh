@@ -1,12 +1,15 @@
 #!/bin/sh
-# What the tests need beside Python: git, a terminal to drive, and the tools a stranger reads with.
+# What the tests need beside Python: git, a terminal to drive, the tools a stranger reads with, and
+# what hosts of a network are made of.
 set -eu
 missing=""
-for pair in git:git tmux:tmux sqlite3:sqlite3 curl:curl mount:mount gcc:gcc openssl:openssl; do
+for pair in git:git tmux:tmux sqlite3:sqlite3 curl:curl mount:mount gcc:gcc openssl:openssl \
+    ssh:openssh-client rsync:rsync ip:iproute2 nft:nftables; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+# Debian keeps sshd and initdb where a person's path does not lead.
+[ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
-# Debian keeps initdb and postgres off the path.
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"
 [ -z "$missing" ] && exit 0

@@ -4,8 +4,16 @@ from rhdesk.models.change import Diff as Diff
 from rhdesk.models.change import FieldChange as FieldChange
 from rhdesk.models.change import FileChange as FileChange
 from rhdesk.models.cluster import Cluster as Cluster
+from rhdesk.models.cluster import ClusterSpec as ClusterSpec
 from rhdesk.models.cluster import ClusterState as ClusterState
+from rhdesk.models.cluster import Gpu as Gpu
+from rhdesk.models.cluster import Link as Link
+from rhdesk.models.cluster import Node as Node
 from rhdesk.models.cluster import NodeStats as NodeStats
+from rhdesk.models.code import CodePlan as CodePlan
+from rhdesk.models.code import FileVerdict as FileVerdict
+from rhdesk.models.code import Synced as Synced
+from rhdesk.models.code import Watched as Watched
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
 from rhdesk.models.env import Env as Env
@@ -43,7 +51,9 @@ __all__ = [
     "Branch",
     "Check",
     "Cluster",
+    "ClusterSpec",
     "ClusterState",
+    "CodePlan",
     "Conflict",
     "DaemonState",
     "Diff",
@@ -54,14 +64,18 @@ __all__ = [
     "Failure",
     "FieldChange",
     "FileChange",
+    "FileVerdict",
     "Finding",
+    "Gpu",
     "Imported",
     "Lineage",
+    "Link",
     "Live",
     "LogHit",
     "LogLine",
     "Loop",
     "Name",
+    "Node",
     "NodeStats",
     "Overlap",
     "Parameter",
@@ -74,6 +88,8 @@ __all__ = [
     "StepState",
     "StoreState",
     "Stream",
+    "Synced",
     "Version",
+    "Watched",
     "unit_of",
 ]

@@ -14,12 +14,71 @@ class ClusterState(StrEnum):
     UP = "up"
     BROKEN = "broken"
     """Some of its processes are gone; `why` says which."""
+    UNREACHABLE = "unreachable"
+    """It was up when last seen, and does not answer now; `why` says what was tried."""
+
+
+class Link(StrEnum):
+    """How the connection to a node is."""
+
+    NONE = "none"
+    """Nobody has asked for one yet, or none is needed: the node is this machine."""
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    BROKEN = "broken"
+    """It broke and is made anew, again and again; `why` says what was heard last."""
+
+
+class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A cluster of one's own machines, as asked for."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    """Head first, each as ``ssh`` takes it: ``gpubox``, ``ada@10.0.0.3``, ``ada@gpubox:2222``."""
+    user: str = ""
+    """Instead of what ~/.ssh/config says; likewise the next four. Empty or 0 is not given."""
+    port: int = 0
+    key: str = ""
+    """File of the private key."""
+    proxy_jump: str = ""
+    proxy_command: str = ""
+    python: str = ""
+    """Interpreter on the hosts; empty is the newest one there that Ray supports."""
+    prelude: tuple[str, ...] = ()
+    """Shell lines in front of everything that is run there: ``module load python``."""
+    autostop_mins: int = -1
+    """End the servlets after so many minutes in which nothing ran; -1 is never."""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One machine of a cluster."""
+
+    name: str
+    """As the machine calls itself."""
+    host: str = ""
+    """As ssh takes it; empty is this machine."""
+    role: str = "head"
+    """``head`` or ``worker``."""
+    state: ClusterState = ClusterState.DOWN
+    why: str = ""
+    link: Link = Link.NONE
+    link_since: datetime | None = None
+    """UTC; since when the link is as it is."""
+    round_trip_s: float = 0.0
+    """As last measured; 0 is never."""
+    python: str = ""
+    ray: str = ""
+    cpus: int = 0
+    gpus: int = 0
+    gpu_model: str = ""
+    memory_bytes: int = 0
+    envs: tuple[str, ...] = ()
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str = "here"
-    """How it is reached: ``here`` is this machine."""
+    """How it is reached: ``here`` is this machine, ``ssh`` one's own machines."""
     state: ClusterState = ClusterState.DOWN
     why: str = ""
     """What is wrong, for a person, when the state is BROKEN."""
@@ -32,6 +91,22 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int = 0
     envs: tuple[str, ...] = ()
     """Names of the envs with a servlet, ``base`` first."""
+    nodes: tuple[Node, ...] = ()
+    """Head first."""
+    autostop_mins: int = -1
+    idle_s: float = 0.0
+    """Seconds since anything ran there, as last heard."""
+    seen_at: datetime | None = None
+    """UTC; when its servlets last answered, of a cluster that is elsewhere."""
+
+
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample of a GPU."""
+
+    model: str
+    percent: float
+    memory_used_bytes: int
+    memory_total_bytes: int
 
 
 class NodeStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,3 +119,4 @@ class NodeStats(msgspec.Struct, frozen=True, kw_only=True):
     """0..100 over all cores."""
     memory_used_bytes: int
     memory_total_bytes: int
+    gpus: tuple[Gpu, ...] = ()
