@@ -31,6 +31,7 @@ from rhdesk.models import (
     EnvSpec,
     Exchanged,
     Finding,
+    Flaw,
     Imported,
     Lineage,
     LogHit,
@@ -39,6 +40,7 @@ from rhdesk.models import (
     Record,
     Rejected,
     Run,
+    Setting,
     Signature,
     Step,
     StoreState,
@@ -108,6 +110,22 @@ class Desk:
 
     def doctor(self, cluster: str = "here") -> list[Check]:
         return self.portal.call(self.asynchronous.doctor, cluster)
+
+    # ---- settings
+
+    def explain_settings(self, key: str = "") -> list[Setting]:
+        return self.portal.call(self.asynchronous.explain_settings, key)
+
+    def set_setting(self, key: str, value: str | None, *, project: bool = False) -> str:
+        return self.portal.call(
+            partial(self.asynchronous.set_setting, key, value, project=project)
+        )
+
+    def lint_settings(self) -> list[Flaw]:
+        return self.portal.call(self.asynchronous.lint_settings)
+
+    def settings_schema(self) -> dict[str, Any]:
+        return self.portal.call(self.asynchronous.settings_schema)
 
     # ---- environments
 

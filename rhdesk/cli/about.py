@@ -1,48 +1,12 @@
-"""``rhdesk config | exit-codes | completion | version``."""
+"""``rhdesk exit-codes | completion | version``."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-
 import click
-import msgspec
 
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json
-from rhdesk.config import Settings, config_file
 from rhdesk.errors import error_classes
-
-
-@click.command()
-@as_json
-def config(as_json: bool) -> None:
-    """The settings, and the file they may be written in."""
-    settings = {
-        field: str(value) if not isinstance(value, int | float) else value
-        for field, value in msgspec.structs.asdict(Settings.load()).items()
-    }
-    sources = {field: _source(field) for field in settings}
-    data = {"file": str(config_file()), "settings": settings, "sources": sources}
-    rows = [
-        (field, value, sources[field], f"RHDESK_{field.upper()}")
-        for field, value in settings.items()
-    ]
-
-    def show() -> None:
-        output.print_table(("SETTING", "VALUE", "FROM", "VARIABLE"), rows)
-        output.note(f"set them in {config_file()}")
-
-    answer(data, as_json, show)
-
-
-def _source(field: str) -> str:
-    """Where a setting that was read without complaint comes from."""
-    if f"RHDESK_{field.upper()}" in os.environ:
-        return "environment"
-    file = config_file()
-    is_there = file.is_file() and field in tomllib.loads(file.read_text("utf-8"))
-    return "file" if is_there else "default"
 
 
 @click.command("exit-codes")

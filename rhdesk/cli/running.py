@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from rhdesk.cli import output
+from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Run, Step
@@ -19,7 +20,12 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-on_cluster = click.option("--on", default="here", show_default=True, help="Which cluster.")
+on_cluster = click.option(
+    "--on",
+    default=lambda: Settings.load().cluster,
+    show_default="the setting `cluster`: here",
+    help="Which cluster.",
+)
 
 
 def as_name(_ctx: click.Context, _param: click.Parameter, typed: str | None) -> str | None:

@@ -64,7 +64,7 @@ VERBS: Final[dict[str, Verb]] = {
     "fsck": Verb("care", "Care", "Look at every store; --mend mends what can be mended."),
     "rebuild": Verb("care", "Care", "Make the index of names anew, from git and files."),
     "daemon": Verb("daemon", "The daemon", "What goes on in the background: start, stop, logs."),
-    "config": Verb("about", "About", "The settings, and where they come from."),
+    "config": Verb("config", "About", "The settings: why each is what it is, set, edit, lint."),
     "exit-codes": Verb("about", "About", "What each exit code means."),
     "completion": Verb("about", "About", "The line that gives your shell completion."),
     "version": Verb("about", "About", "Which rhdesk this is."),

@@ -15,10 +15,13 @@ from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
+from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
 
 
-class AsyncDesk(HistoryVerbs, LineageVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs, CareVerbs):
+class AsyncDesk(
+    HistoryVerbs, LineageVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs, CareVerbs, SettingVerbs
+):
     """A desk. Made by `open`, which closes what it opened."""
 
     @classmethod

@@ -37,6 +37,9 @@ from rhdesk.models.record import Version as Version
 from rhdesk.models.run import Failure as Failure
 from rhdesk.models.run import Run as Run
 from rhdesk.models.run import RunStatus as RunStatus
+from rhdesk.models.setting import Flaw as Flaw
+from rhdesk.models.setting import Said as Said
+from rhdesk.models.setting import Setting as Setting
 from rhdesk.models.step import Check as Check
 from rhdesk.models.step import Step as Step
 from rhdesk.models.step import StepState as StepState
@@ -66,6 +69,7 @@ __all__ = [
     "FileChange",
     "FileVerdict",
     "Finding",
+    "Flaw",
     "Gpu",
     "Imported",
     "Lineage",
@@ -83,6 +87,8 @@ __all__ = [
     "Rejected",
     "Run",
     "RunStatus",
+    "Said",
+    "Setting",
     "Signature",
     "Step",
     "StepState",

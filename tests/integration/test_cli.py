@@ -67,13 +67,16 @@ ARGUMENTS = {
     "rmkey": ["k"],
     "clear": ["--yes"],
     "completion": ["bash"],
+    "config get": ["theme"],
+    "config set": ["theme", "rhdesk-light"],
+    "config unset": ["theme"],
     "env make": ["e"],
     "env drop": ["e"],
 }
 """What a command needs beside its name."""
 
-PLAIN = {"daemon start", "up", "doctor"}
-"""Commands that would do something to this machine, or look at all of it."""
+PLAIN = {"daemon start", "up", "doctor", "config edit"}
+"""Commands that would do something to this machine, look at all of it, or open an editor."""
 
 APP = '''
 def train(alpha: float, epochs: int = 3):
@@ -482,17 +485,42 @@ def test_settings_come_from_the_file_and_the_environment(rhdesk: Callable[..., D
     Path(found["file"]).write_text("keep_days = 8\n")
     found = answered(rhdesk("config", "--json"))
     assert found["settings"]["keep_days"] == 8
-    assert found["sources"] | {"keep_days": "file"} == found["sources"]
+    assert found["sources"]["keep_days"] == "user"
     assert found["sources"]["theme"] == "default"
     Path(found["file"]).write_text("kep_days = 8\n")
     assert "kep_days" in fault(rhdesk("config", "--json"))["message"]
+
+
+def test_a_setting_is_set_explained_and_edited(
+    rhdesk: Callable[..., Done], tmp_path: Path
+) -> None:
+    assert "30" in rhdesk("config", "set", "autostop_mins", "30").stderr
+    assert rhdesk("config", "get", "autostop_mins").stdout == "30\n"
+    (found,) = answered(rhdesk("config", "explain", "autostop_mins", "--json"))
+    assert [said["layer"] for said in found["said"]] == ["default", "user"]
+    fault_said = fault(rhdesk("config", "set", "autostop_minz", "30", "--json"))
+    assert "autostop_mins" in fault_said["message"]
+
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "$LINE" >> "$1"\n')
+    editor.chmod(0o755)
+    typing = {"EDITOR": str(editor), "VISUAL": ""}
+    done = rhdesk("config", "edit", environ=typing | {"LINE": "kep_days = 3"})
+    assert done.returncode == 2
+    assert "did you mean keep_days?" in done.stderr
+    assert rhdesk("config", "edit", environ=typing | {"LINE": "keep_days = 3"}).returncode == 0
+    assert rhdesk("config", "get", "keep_days").stdout == "3.0\n"
+    assert rhdesk("config", "lint").returncode == 0
+    done = rhdesk("config", "lint", "--json", environ={"RHDESK_KEEP_DAYS": "never"})
+    assert done.returncode == 2
+    assert "RHDESK_KEEP_DAYS" in answered(done)[0]["where"]
 
 
 def test_a_fault_of_rhdesk_is_one_line_and_a_file(
     rhdesk: Callable[..., Done], tmp_path: Path
 ) -> None:
     """A function taken out of its module stands for any fault."""
-    program = "import rhdesk.cli.about as a, rhdesk.cli.main as m; del a.config_file; m.main()"
+    program = "import rhdesk.cli.config as c, rhdesk.cli.main as m; del c.config_file; m.main()"
 
     def crash(*args: str, **environ: str) -> Done:
         return subprocess.run(
@@ -563,8 +591,8 @@ def test_the_terminal_desk_says_what_it_lacks(project: Path) -> None:
 def test_ctrl_c_ends_with_130(project: Path) -> None:
     program = (
         "import os, signal\n"
-        "import rhdesk.cli.about as about, rhdesk.cli.main as m\n"
-        "about.config_file = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "import rhdesk.cli.config as config, rhdesk.cli.main as m\n"
+        "config.config_file = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "m.main()\n"
     )
     done = subprocess.run(
