@@ -190,10 +190,17 @@ async def login(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("L")
 
 
+async def settings(pilot: Pilot[None], desk: FakeDesk) -> None:
+    os.environ["RHDESK_KEEP_DAYS"] = "30"
+    await _do(pilot, "config")
+    await pilot.press("down", "down", "down")
+
+
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
     invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
+    settings,
 )  # fmt: skip
 
 

@@ -245,6 +245,11 @@ class DeskApp(App[None]):
 
         self.push_screen(CareScreen(self.workplace, what, argument))
 
+    def show_settings(self) -> None:
+        from rhdesk_tui.screens.settings import SettingsScreen
+
+        self.push_screen(SettingsScreen(self.workplace))
+
     def show_store(self) -> None:
         from rhdesk_tui.screens.store import StoreScreen
 
