@@ -20,6 +20,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from rhdesk.code.bundle import Bundle
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
+from rhdesk.desk.settings import SHARED
 from rhdesk.models import (
     Check,
     Cluster,
@@ -126,6 +127,12 @@ class Desk:
 
     def settings_schema(self) -> dict[str, Any]:
         return self.portal.call(self.asynchronous.settings_schema)
+
+    def upload_settings(self, name: str = SHARED) -> Record:
+        return self.portal.call(self.asynchronous.upload_settings, name)
+
+    def download_settings(self, name: str = SHARED) -> list[str]:
+        return self.portal.call(self.asynchronous.download_settings, name)
 
     # ---- environments
 

@@ -1,6 +1,7 @@
 """``rhdesk config``: the settings, where each comes from, and the files that hold them.
 
-No desk is opened: it could not be with settings that are wrong, and this is where they are mended.
+For most no desk is opened: it could not be with settings that are wrong, and this is where they
+are mended.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import click
 
 from rhdesk.cli import output
-from rhdesk.cli.running import answer, as_json
+from rhdesk.cli.running import answer, as_json, at_desk
 from rhdesk.config import PROJECT_FILE, config_file, explain, file
+from rhdesk.desk.settings import SHARED
 from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
 from rhdesk.models import Setting
@@ -124,6 +126,24 @@ def lint(as_json: bool) -> None:
 def schema(as_json: bool) -> None:
     """A JSON Schema of the settings files, for editors."""
     output.print_data(explain.schema())
+
+
+@config.command()
+@click.argument("name", default=SHARED)
+@as_json
+def upload(name: str, as_json: bool) -> None:
+    """Save what your own file says under NAME, for your other machines."""
+    saved = at_desk(lambda desk: desk.upload_settings(name))
+    answer(saved, as_json, lambda: output.note(f"saved as {saved.name}"))
+
+
+@config.command()
+@click.argument("name", default=SHARED)
+@as_json
+def download(name: str, as_json: bool) -> None:
+    """Write what you saved under NAME into your own file on this machine."""
+    done = at_desk(lambda desk: desk.download_settings(name))
+    answer(done, as_json, lambda: output.note(f"set: {', '.join(done) or 'nothing'}"))
 
 
 def _write(key: str, value: str | None, project: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,9 @@ from rhdesk.config.layers import Layer, config_file, environment, layers, projec
 from rhdesk.config.settings import Settings, checked, defaults, described, refusal
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Flaw, Said, Setting
+
+FOLDERS: Final = ("data_dir", "cache_dir")
+"""Settings that are of this machine, and mean nothing on another."""
 
 
 def explain(key: str = "") -> list[Setting]:
@@ -42,6 +45,13 @@ def explain(key: str = "") -> list[Setting]:
         for name in names
         if key in ("", name)
     ]
+
+
+def own() -> dict[str, Any]:
+    """What the person's own file says, but for the folders of this machine."""
+    found = [layer for layer in layers(Settings.__struct_fields__) if layer.name == "user"]
+    Settings.of(found)
+    return {k: v for layer in found for k, v in layer.values.items() if k not in FOLDERS}
 
 
 def lint() -> list[Flaw]:
@@ -83,7 +93,7 @@ def schema() -> dict[str, Any]:
     made = msgspec.json.schema(Settings, schema_hook=hook)
     about: dict[str, Any] = made["$defs"]["Settings"]
     for name, field in about["properties"].items():
-        if name in ("data_dir", "cache_dir"):
+        if name in FOLDERS:
             field.pop("default", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,32 @@ def write(key: str, text: str | None, *, project: bool = False) -> Path:
             it.
         StoreUnwritable: The file cannot be written.
     """
-    value: Any = checked(key, text) if text is not None else None
     if project and is_of_person(key):
         raise BadInput(f"{key} is for you to decide, not for a project; leave out --project")
-    file = place(project=project)
+    return _change({key: text}, place(project=project))
+
+
+def write_all(said: Mapping[str, Any]) -> Path:
+    """Set several in the person's own file, all or none of them.
+
+    Raises:
+        BadInput, StoreUnwritable: As `write`.
+    """
+    return _change(said, place())
+
+
+def _change(said: Mapping[str, Any], file: Path) -> Path:
+    values = {key: None if text is None else checked(key, text) for key, text in said.items()}
     try:
         before = file.read_text("utf-8") if file.is_file() else ""
         document = tomlkit.parse(before)
     except (TOMLKitError, UnicodeDecodeError) as exc:
         raise BadInput(f"{file} is not TOML: {exc}; mend it: rhdesk config edit") from exc
-    if value is None:
-        document.pop(key, None)
-    else:
-        document[key] = value
+    for key, value in values.items():
+        if value is None:
+            document.pop(key, None)
+        else:
+            document[key] = value
     after = tomlkit.dumps(document)
     if after != before:
         save(file, after)

@@ -22,7 +22,7 @@ from platformdirs import user_config_path
 from rhdesk.errors import BadInput
 
 PROJECT_FILE: Final = "rhdesk.toml"
-_OLD: Final = {"default_autostop": "autostop_mins"}
+OLD_NAMES: Final = {"default_autostop": "autostop_mins"}
 """Keys of v0.0.12 that are settings here, and what they are called."""
 
 
@@ -104,5 +104,5 @@ def _old() -> Layer:
         said = msgspec.yaml.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, ImportError):
         return Layer("old", str(file), {})
-    kept = {new: said[old] for old, new in _OLD.items() if isinstance(said.get(old), int)}
+    kept = {new: said[old] for old, new in OLD_NAMES.items() if isinstance(said.get(old), int)}
     return Layer("old", str(file), kept)

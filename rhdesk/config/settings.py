@@ -125,7 +125,7 @@ def defaults() -> Mapping[str, Any]:
     return found
 
 
-def checked(key: str, text: str) -> Any:
+def checked(key: str, text: Any) -> Any:
     """A typed value as its setting has it.
 
     Raises:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rhdesk.desk.rooms import Rooms
-from rhdesk.models import Flaw, Setting
+from rhdesk.desk.names import NameVerbs
+from rhdesk.errors import BadInput
+from rhdesk.models import Flaw, Record, Setting
+
+SHARED = "@/settings"
+"""Where a person's settings are kept in a store, for their other machines."""
 
 
-class SettingVerbs(Rooms):
+class SettingVerbs(NameVerbs):
     """This desk goes on with the settings it was opened with; what is set counts from the next."""
 
     async def explain_settings(self, key: str = "") -> list[Setting]:
@@ -48,3 +52,30 @@ class SettingVerbs(Rooms):
         from rhdesk.config.explain import schema
 
         return schema()
+
+    async def upload_settings(self, name: str = SHARED) -> Record:
+        """Save what the person's own file says under a name, for their other machines.
+
+        Folders stay: they are this machine's.
+        """
+        from rhdesk.config.explain import own
+
+        said = await asyncio.to_thread(own)
+        return await self.save(
+            Record(name=name, resource_type="settings", config={"settings": said})
+        )
+
+    async def download_settings(self, name: str = SHARED) -> list[str]:
+        """Write what is saved under a name into the person's own file; returns what was set.
+
+        Raises:
+            NotFound: Nothing was uploaded under it.
+            BadInput: It is no settings, or one of them cannot be; then nothing is written.
+        """
+        from rhdesk.config.file import write_all
+
+        said = (await self.load(name)).config.get("settings")
+        if not isinstance(said, dict):
+            raise BadInput(f"{name} holds no settings; upload some: rhdesk config upload")
+        await asyncio.to_thread(write_all, said)
+        return sorted(said)

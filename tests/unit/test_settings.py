@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import rhdesk as rh
 from rhdesk.config import Settings, config_file
 from rhdesk.config.explain import explain, lint, schema
 from rhdesk.config.file import write
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, NotFound
+from rhdesk.models import Record
 
 
 @pytest.fixture
@@ -133,3 +135,37 @@ async def test_the_desk_has_them_as_verbs() -> None:
             await desk.explain_settings("autostop")
         assert await desk.lint_settings() == []
         assert (await desk.settings_schema())["type"] == "object"
+
+
+async def test_settings_go_to_another_machine_and_folders_do_not(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(config_file(), f"keep_days = 7\ndata_dir = '{project / 'data'}'\n")
+    async with AsyncDesk.open() as desk:
+        saved = await desk.upload_settings("~/settings")
+        assert saved.config["settings"] == {"keep_days": 7}
+        put(config_file(), f"theme = 'rhdesk-light'\ndata_dir = '{project / 'data'}'\n")
+        assert await desk.download_settings("~/settings") == ["keep_days"]
+        assert Settings.load().keep_days == 7
+        assert Settings.load().theme == "rhdesk-light"
+        await desk.save(Record(name="~/other", resource_type="env", config={}))
+        with pytest.raises(BadInput, match="holds no settings"):
+            await desk.download_settings("~/other")
+        bad = {"settings": {"theme": "rhdesk-dark", "keep_days": "never"}}
+        await desk.save(Record(name="~/bad", resource_type="settings", config=bad))
+        with pytest.raises(BadInput, match="keep_days"):
+            await desk.download_settings("~/bad")
+        assert Settings.load().theme == "rhdesk-light", "all or none"
+
+
+def test_the_spelling_of_v0_0_12_sets_the_same(project: Path) -> None:
+    rh.configs.set("default_autostop", 45)
+    assert rh.configs.get("default_autostop") == rh.configs.get("autostop_mins") == 45
+    assert Settings.load().autostop_mins == 45
+    rh.configs.delete("default_autostop")
+    assert rh.configs.get("autostop_mins") == -1
+    assert rh.configs.get("token") is None
+    with pytest.raises(BadInput, match="rhdesk login"):
+        rh.configs.set("token", "x")
+    with pytest.raises(BadInput, match="settings are"):
+        rh.configs.set("disable_data_collection", True)
