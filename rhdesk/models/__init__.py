@@ -37,6 +37,11 @@ from rhdesk.models.record import Version as Version
 from rhdesk.models.run import Failure as Failure
 from rhdesk.models.run import Run as Run
 from rhdesk.models.run import RunStatus as RunStatus
+from rhdesk.models.secret import MASK as MASK
+from rhdesk.models.secret import Provider as Provider
+from rhdesk.models.secret import Secret as Secret
+from rhdesk.models.secret import SecretText as SecretText
+from rhdesk.models.secret import Values as Values
 from rhdesk.models.setting import Flaw as Flaw
 from rhdesk.models.setting import Said as Said
 from rhdesk.models.setting import Setting as Setting
@@ -51,6 +56,7 @@ from rhdesk.models.store import unit_of as unit_of
 
 __all__ = [
     "CODE",
+    "MASK",
     "Branch",
     "Check",
     "Cluster",
@@ -83,11 +89,14 @@ __all__ = [
     "NodeStats",
     "Overlap",
     "Parameter",
+    "Provider",
     "Record",
     "Rejected",
     "Run",
     "RunStatus",
     "Said",
+    "Secret",
+    "SecretText",
     "Setting",
     "Signature",
     "Step",
@@ -95,6 +104,7 @@ __all__ = [
     "StoreState",
     "Stream",
     "Synced",
+    "Values",
     "Version",
     "Watched",
     "unit_of",
