@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rhdesk.handles.naming import set_folder as set_folder
     from rhdesk.handles.naming import unset_folder as unset_folder
     from rhdesk.handles.resource import Resource as Resource
+    from rhdesk.handles.secrets import Secrets as Secrets
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ _HOME = {
     "Module": "rhdesk.handles.module",
     "Resource": "rhdesk.handles.resource",
     "RhdeskError": "rhdesk.errors",
+    "Secrets": "rhdesk.handles.secrets",
     "cluster": "rhdesk.handles.cluster",
     "conda_env": "rhdesk.handles.env",
     "configs": "rhdesk.handles.configs",
@@ -87,6 +89,7 @@ __all__ = [
     "Module",
     "Resource",
     "RhdeskError",
+    "Secrets",
     "__version__",
     "cluster",
     "conda_env",

@@ -38,13 +38,17 @@ from rhdesk.models import (
     LogHit,
     LogLine,
     NodeStats,
+    Provider,
     Record,
     Rejected,
     Run,
+    Secret,
+    SecretText,
     Setting,
     Signature,
     Step,
     StoreState,
+    Values,
     Version,
 )
 
@@ -111,6 +115,60 @@ class Desk:
 
     def doctor(self, cluster: str = "here") -> list[Check]:
         return self.portal.call(self.asynchronous.doctor, cluster)
+
+    # ---- secrets
+
+    def secrets(self) -> list[Secret]:
+        return self.portal.call(self.asynchronous.secrets)
+
+    def put_secret(
+        self,
+        name: str,
+        values: Mapping[str, SecretText],
+        *,
+        provider: str = "",
+        expect: int = -1,
+    ) -> Secret:
+        return self.portal.call(
+            partial(self.asynchronous.put_secret, name, values, provider=provider, expect=expect)
+        )
+
+    def read_secret(self, name: str, *, version: int = 0) -> Values:
+        return self.portal.call(partial(self.asynchronous.read_secret, name, version=version))
+
+    def secret_history(self, name: str) -> list[Secret]:
+        return self.portal.call(self.asynchronous.secret_history, name)
+
+    def rename_secret(self, old: str, new: str) -> Secret:
+        return self.portal.call(self.asynchronous.rename_secret, old, new)
+
+    def delete_secret(self, name: str) -> None:
+        self.portal.call(self.asynchronous.delete_secret, name)
+
+    def providers(self) -> list[Provider]:
+        return self.portal.call(self.asynchronous.providers)
+
+    def load_provider(self, provider: str, *, name: str = "", from_env: bool = False) -> Secret:
+        return self.portal.call(
+            partial(self.asynchronous.load_provider, provider, name=name, from_env=from_env)
+        )
+
+    def save_provider(self, name: str, *, version: int = 0, provider: str = "") -> list[str]:
+        return self.portal.call(
+            partial(self.asynchronous.save_provider, name, version=version, provider=provider)
+        )
+
+    def secret_guard(self) -> str:
+        return self.portal.call(self.asynchronous.secret_guard)
+
+    def guard_secrets(self, guard: str) -> None:
+        self.portal.call(self.asynchronous.guard_secrets, guard)
+
+    def renew_secret_keys(self) -> int:
+        return self.portal.call(self.asynchronous.renew_secret_keys)
+
+    def check_secrets(self) -> list[Finding]:
+        return self.portal.call(self.asynchronous.check_secrets)
 
     # ---- settings
 

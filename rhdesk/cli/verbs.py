@@ -50,6 +50,9 @@ VERBS: Final[dict[str, Verb]] = {
     "conflicts": Verb("store", "The store", "Writes that cannot both stand; decide them here."),
     "rejected": Verb("store", "The store", "Writes the store refused."),
     "share": Verb("store", "The store", "Let others read, call or write a folder."),
+    "secret": Verb(
+        "secrets", "Secrets", "Secrets: ls, put, get, load from a provider, save there."
+    ),
     "put": Verb("objects", "Objects", "Keep a value on a cluster under a key."),
     "get": Verb("objects", "Objects", "The value under a key."),
     "keys": Verb("objects", "Objects", "Every key."),

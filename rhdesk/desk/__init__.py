@@ -15,12 +15,20 @@ from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
+from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
 
 
 class AsyncDesk(
-    HistoryVerbs, LineageVerbs, ObjectVerbs, DaemonVerbs, StoreVerbs, CareVerbs, SettingVerbs
+    HistoryVerbs,
+    LineageVerbs,
+    ObjectVerbs,
+    DaemonVerbs,
+    StoreVerbs,
+    CareVerbs,
+    SettingVerbs,
+    SecretVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rhdesk.runs.recorder import Recorder
     from rhdesk.runs.results import Results
     from rhdesk.runs.service import Runs
+    from rhdesk.secrets.sealed import SealedKeeper
     from rhdesk.sync.service import RemoteStore
 
 
@@ -87,6 +88,16 @@ class Rooms:
         from rhdesk.code.bundle import CodeShelf
 
         return CodeShelf(self.settings.data_dir / "code")
+
+    @cached_property
+    def secrets_room(self) -> SealedKeeper:
+        from rhdesk.config import config_file
+        from rhdesk.secrets.keys import Keys
+        from rhdesk.secrets.sealed import SealedKeeper
+
+        folder = self.settings.data_dir / "secrets"
+        keys = Keys(folder, config_file().with_name("secrets.key"), lambda _: None)
+        return SealedKeeper(folder, keys)
 
     @cached_property
     def daemon_room(self) -> Daemon:

@@ -70,6 +70,13 @@ ARGUMENTS = {
     "config get": ["theme"],
     "config set": ["theme", "rhdesk-light"],
     "config unset": ["theme"],
+    "secret put": ["x", "api_key"],
+    "secret get": ["x"],
+    "secret history": ["x"],
+    "secret rm": ["x", "--yes"],
+    "secret rename": ["x", "y"],
+    "secret load": ["openai"],
+    "secret save": ["x"],
     "env make": ["e"],
     "env drop": ["e"],
 }

@@ -1,0 +1,142 @@
+"""Secrets: kept sealed on this machine, read from and written to where providers look for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from rhdesk.desk.rooms import Rooms
+from rhdesk.errors import BadInput
+from rhdesk.models import Finding, Provider, Secret, SecretText, Values
+
+
+class SecretVerbs(Rooms):
+    async def secrets(self) -> list[Secret]:
+        """Every secret, by name: what is known of it, never a value."""
+        return await asyncio.to_thread(self.secrets_room.all)
+
+    async def put_secret(
+        self,
+        name: str,
+        values: Mapping[str, SecretText],
+        *,
+        provider: str = "",
+        expect: int = -1,
+    ) -> Secret:
+        """Keep a secret: a new version, after which a power cut can no longer undo it.
+
+        Args:
+            values: By field.
+            provider: Whose credentials it is; decides where `save_provider` writes it.
+            expect: The version it is to follow, 0 for none; -1 is whichever there is.
+
+        Raises:
+            AlreadyExists: Another version is there than was expected.
+            BadInput: The name or a field's is none.
+            Refused: The secrets are locked.
+        """
+        return await asyncio.to_thread(
+            self.secrets_room.put, name, values, provider=provider, expect=expect
+        )
+
+    async def read_secret(self, name: str, *, version: int = 0) -> Values:
+        """The values of a secret; version 0 is the newest.
+
+        Raises:
+            NotFound: No such secret, or no such version.
+            Refused: The secrets are locked, or this one was changed on the disk.
+        """
+        return await asyncio.to_thread(self.secrets_room.read, name, version=version)
+
+    async def secret_history(self, name: str) -> list[Secret]:
+        """The versions of a secret, newest first."""
+        return await asyncio.to_thread(self.secrets_room.history, name)
+
+    async def rename_secret(self, old: str, new: str) -> Secret:
+        """Give a secret another name; its versions go with it."""
+        return await asyncio.to_thread(self.secrets_room.rename, old, new)
+
+    async def delete_secret(self, name: str) -> None:
+        """Remove a secret with all its versions. What its provider's file holds stays."""
+        await asyncio.to_thread(self.secrets_room.delete, name)
+
+    # ---- providers
+
+    async def providers(self) -> list[Provider]:
+        """Whose credentials are understood, and where there are some on this machine."""
+        from rhdesk.secrets.providers import seen
+        from rhdesk.secrets.providers.place import Place
+
+        return await asyncio.to_thread(seen, Place.here())
+
+    async def load_provider(
+        self, provider: str, *, name: str = "", from_env: bool = False
+    ) -> Secret:
+        """Keep what a provider has on this machine; the same again makes no version.
+
+        Args:
+            name: What to call it; by default as its provider.
+            from_env: Read its variables only, not its files.
+
+        Raises:
+            NotFound: It has nothing here; the message names every place that was looked at.
+            BadInput: What is there cannot be understood.
+        """
+        from rhdesk.secrets.providers import read
+        from rhdesk.secrets.providers.place import Place
+
+        found = await asyncio.to_thread(read, provider, Place.here(), from_env=from_env)
+        values = {field: SecretText(text) for field, text in found.items()}
+        name = name or provider
+        for kept in await self.secrets():
+            if kept.name == name and await self.read_secret(name) == values:
+                return kept
+        return await self.put_secret(name, values, provider=provider)
+
+    async def save_provider(self, name: str, *, version: int = 0, provider: str = "") -> list[str]:
+        """Write a secret where its provider looks for it; returns the files.
+
+        What those files hold for others, another profile or registry, stays.
+
+        Args:
+            provider: Whose; by default whose it was put as.
+
+        Raises:
+            BadInput: It is nobody's, lacks a field, or what is there cannot be merged with.
+        """
+        from rhdesk.secrets.providers import provider as known
+        from rhdesk.secrets.providers.place import Place
+
+        whose = provider or (await self.secret_history(name))[0].provider
+        if not whose:
+            raise BadInput(f"{name} is nobody's credentials; say whose: --provider aws")
+        values = await self.read_secret(name, version=version)
+        revealed = {field: value.reveal() for field, value in values.items()}
+        try:
+            files = await asyncio.to_thread(known(whose).write, revealed, Place.here())
+        except ValueError as exc:
+            raise BadInput(str(exc)) from exc
+        return [str(file) for file in files]
+
+    # ---- what guards them
+
+    async def secret_guard(self) -> str:
+        """What guards the keys: ``file``, ``keyring`` or ``passphrase``; empty before any."""
+        return await asyncio.to_thread(lambda: self.secrets_room.keys.guard)
+
+    async def guard_secrets(self, guard: str) -> None:
+        """Have something else guard the keys; no secret is touched.
+
+        Raises:
+            BadInput: There is no such guard.
+            SetupFailed: This system has no keyring that keeps anything safe.
+        """
+        await asyncio.to_thread(self.secrets_room.keys.guard_with, guard)
+
+    async def renew_secret_keys(self) -> int:
+        """Seal every secret's key anew; returns how many versions that were. No value changes."""
+        return await asyncio.to_thread(self.secrets_room.renew_keys)
+
+    async def check_secrets(self) -> list[Finding]:
+        """Open every version of every secret, and say which do not open."""
+        return await asyncio.to_thread(self.secrets_room.examine)
