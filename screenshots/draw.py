@@ -18,7 +18,7 @@ os.environ["TZ"] = "UTC"
 from textual.pilot import Pilot  # noqa: E402
 from textual.widgets import Input  # noqa: E402
 
-from rhdesk.models import Cluster, Step, StepState  # noqa: E402
+from rhdesk.models import Cluster, SecretText, Step, StepState  # noqa: E402
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
@@ -196,11 +196,20 @@ async def settings(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("down", "down", "down")
 
 
+async def secrets(pilot: Pilot[None], desk: FakeDesk) -> None:
+    await desk.put_secret("openai", {"api_key": SecretText("sk-…")}, provider="openai")
+    await desk.put_secret("wandb/team", {"api_key": SecretText("x")}, provider="wandb")
+    pair = {"access_key": SecretText("AKIA"), "secret_key": SecretText("s")}
+    await desk.put_secret("aws", pair, provider="aws")
+    os.environ["HF_TOKEN"] = "hf_drawn"
+    await _do(pilot, "secrets")
+
+
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
     invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
-    settings,
+    settings, secrets,
 )  # fmt: skip
 
 

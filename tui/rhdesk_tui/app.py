@@ -245,6 +245,11 @@ class DeskApp(App[None]):
 
         self.push_screen(CareScreen(self.workplace, what, argument))
 
+    def show_secrets(self) -> None:
+        from rhdesk_tui.screens.secrets import SecretsScreen
+
+        self.push_screen(SecretsScreen(self.workplace))
+
     def show_settings(self) -> None:
         from rhdesk_tui.screens.settings import SettingsScreen
 

@@ -115,6 +115,8 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.show_care("import", _one(rest, "a folder"))),
     Verb("exchange", "exchange [REMOTE]", "names with a git remote: fetch, merge, push", "text",
          lambda app, rest: app.show_care("exchange", rest[0] if rest else "origin")),
+    Verb("secrets", "secrets", "secrets: which are kept, keep one, load a provider's", "nothing",
+         lambda app, rest: app.show_secrets()),
     Verb("config", "config", "settings: what each is, who decided it, set one", "nothing",
          lambda app, rest: app.show_settings()),
     Verb("messages", "messages", "everything that was said", "nothing",
