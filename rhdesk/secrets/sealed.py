@@ -21,7 +21,6 @@ import msgspec
 from rhdesk import whole_file
 from rhdesk.errors import (
     AlreadyExists,
-    BadInput,
     DamagedStore,
     NotFound,
     RhdeskError,
@@ -29,10 +28,8 @@ from rhdesk.errors import (
 )
 from rhdesk.models import Finding, Secret, SecretText, Values
 from rhdesk.secrets import envelope
+from rhdesk.secrets.keeper import check
 from rhdesk.secrets.keys import Keys
-
-_LONGEST_NAME: Final = 200
-_LARGEST: Final = 1 << 20
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,17 +69,8 @@ class SealedKeeper:
     def put(
         self, name: str, values: Mapping[str, SecretText], *, provider: str = "", expect: int = -1
     ) -> Secret:
-        """Save a new version; when this returns no power cut can undo it.
-
-        Args:
-            expect: The version it is to follow, 0 for none; -1 is whichever there is.
-
-        Raises:
-            AlreadyExists: Another version is there than was expected.
-            BadInput: The name or a field's is none, or the values are more than 1 MiB.
-            Refused: The keys are locked.
-        """
-        _check(name, values)
+        """Save a new version; when this returns no power cut can undo it."""
+        check(name, values)
         with self._alone():
             kept = self._find(name)
             last = kept.versions[-1].version if kept and kept.versions else 0
@@ -138,7 +126,7 @@ class SealedKeeper:
         Raises:
             AlreadyExists: The new name is taken.
         """
-        _check(new, {"value": SecretText("")})
+        check(new)
         with self._alone():
             kept = self._get(old)
             if self._find(new) is not None:
@@ -298,14 +286,3 @@ def _seen(kept: Kept) -> Secret:
 def _about(name: str, version: int, provider: str, fields: tuple[str, ...]) -> bytes:
     """What a seal is good for; whatever of it is changed in the file, the seal no longer opens."""
     return msgspec.json.encode([name, version, provider, fields])
-
-
-def _check(name: str, values: Mapping[str, SecretText]) -> None:
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or name != name.strip():
-        raise BadInput(f"{name!r} is no name for a secret; names look like openai or team/aws")
-    if name == "keys" or name.startswith("."):
-        raise BadInput(f"a secret cannot be called {name!r}; call it {name.lstrip('.')}-1")
-    if not values or any(not field or not field.isprintable() for field in values):
-        raise BadInput(f"{name} needs at least one field with a name, like api_key")
-    if sum(len(value.reveal()) for value in values.values()) > _LARGEST:
-        raise BadInput(f"{name} is larger than 1 MiB; that is data, not a secret")

@@ -247,18 +247,13 @@ def test_whoever_dies_at_any_durable_call_loses_no_secret(tmp_path: Path, verb: 
     raise AssertionError("it never ended")
 
 
-@pytest.mark.parametrize("name", ["", " x", "keys", ".x", "a\nb", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["", " x", "keys", ".x", "a/../b", "../x", "a//b", "/a", "a\nb", "x" * 300]
+)
 def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput):
         keeper(tmp_path).put(name, values(a="1"))
     assert not (tmp_path / "secrets").exists()
-
-
-def test_a_name_may_look_like_a_path_and_stays_in_the_folder(tmp_path: Path) -> None:
-    kept = keeper(tmp_path)
-    kept.put("team/../../../etc/x", values(a="1"))
-    assert [file.parent for file in tmp_path.rglob("*.json")] == [tmp_path / "secrets"] * 2
-    assert revealed(kept.read("team/../../../etc/x")) == {"a": "1"}
 
 
 def test_a_secret_cannot_be_shown_by_accident() -> None:

@@ -1,0 +1,229 @@
+"""One contract for every keeper of secrets; and a Vault that fails in every way it can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rhdesk.errors import (
+    AlreadyExists,
+    BadInput,
+    ConnectionFailed,
+    NotFound,
+    Refused,
+    RhdeskError,
+)
+from rhdesk.models import SecretText, Values
+from rhdesk.secrets.keeper import SecretKeeper
+from rhdesk.secrets.keys import Keys
+from rhdesk.secrets.sealed import SealedKeeper
+from rhdesk.secrets.vault import VaultKeeper, VaultPlace
+from tests.testbed.vault import FAULTS, Vault, vault
+
+CANARY = "canary-4711-open-sesame"
+
+
+@pytest.fixture
+def double() -> Iterator[Vault]:
+    with vault() as serving:
+        yield serving
+
+
+@pytest.fixture(params=["sealed", "vault"])
+def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecretKeeper]:
+    if request.param == "sealed":
+        folder = tmp_path / "secrets"
+        yield SealedKeeper(folder, Keys(folder, tmp_path / "key", lambda _: None))
+        return
+    with vault() as serving:
+        yield of(serving)
+
+
+def of(serving: Vault, token: str = "", **place: Any) -> VaultKeeper:
+    return VaultKeeper(
+        VaultPlace(address=serving.address, **place),
+        SecretText(token or serving.root.text),
+        timeout_s=1.0,
+    )
+
+
+def values(**fields: str) -> Values:
+    return {field: SecretText(text) for field, text in fields.items()}
+
+
+def revealed(found: Values) -> dict[str, str]:
+    return {field: text.reveal() for field, text in found.items()}
+
+
+# ---------------------------------------------------------------- the contract
+
+
+def test_what_is_put_is_read(keeper: SecretKeeper) -> None:
+    seen = keeper.put("team/aws", values(access_key="A", secret_key=CANARY), provider="aws")
+    assert (seen.name, seen.version, seen.provider) == ("team/aws", 1, "aws")
+    assert set(seen.fields) == {"access_key", "secret_key"}
+    assert revealed(keeper.read("team/aws")) == {"access_key": "A", "secret_key": CANARY}
+    assert keeper.examine() == []
+
+
+def test_a_put_is_a_version_and_old_ones_stay(keeper: SecretKeeper) -> None:
+    for number in (1, 2, 3):
+        assert keeper.put("x", values(v=str(number))).version == number
+    assert [revealed(keeper.read("x", version=n))["v"] for n in (0, 1, 2, 3)] == list("3123")
+    assert [seen.version for seen in keeper.history("x")] == [3, 2, 1]
+    assert [seen.saved_at for seen in keeper.history("x")] == sorted(
+        (seen.saved_at for seen in keeper.history("x")), reverse=True
+    )
+
+
+def test_of_two_who_put_at_once_one_is_told(keeper: SecretKeeper) -> None:
+    keeper.put("x", values(v="1"), expect=0)
+    keeper.put("x", values(v="2"), expect=1)
+    for late in (0, 1, 7):
+        with pytest.raises(AlreadyExists):
+            keeper.put("x", values(v="late"), expect=late)
+    assert revealed(keeper.read("x")) == {"v": "2"}
+
+
+def test_all_lists_names_at_any_depth_and_no_value(keeper: SecretKeeper) -> None:
+    assert keeper.all() == []
+    for name in ("b", "team/a", "team/deep/er/c", "a"):
+        keeper.put(name, values(token=CANARY))
+    found = keeper.all()
+    assert [seen.name for seen in found] == ["a", "b", "team/a", "team/deep/er/c"]
+    assert CANARY not in repr(found)
+
+
+def test_what_is_not_there_is_told_with_the_nearest(keeper: SecretKeeper) -> None:
+    keeper.put("openai", values(token="t"))
+    for ask in (keeper.read, keeper.history, keeper.delete):
+        with pytest.raises(NotFound) as caught:
+            ask("openay")
+        if ask != keeper.read:
+            assert caught.value.near == ("openai",)
+    with pytest.raises(NotFound):
+        keeper.read("openai", version=9)
+    with pytest.raises(NotFound):
+        keeper.rename("openay", "x")
+
+
+def test_delete_takes_every_version(keeper: SecretKeeper) -> None:
+    keeper.put("x", values(v="1"))
+    keeper.put("x", values(v="2"))
+    keeper.delete("x")
+    for version in (0, 1, 2):
+        with pytest.raises(NotFound):
+            keeper.read("x", version=version)
+    assert keeper.put("x", values(v="again"), expect=0).fields == ("v",)
+
+
+def test_rename_takes_every_version_along_and_overwrites_nobody(keeper: SecretKeeper) -> None:
+    keeper.put("x", values(v="1"), provider="aws")
+    keeper.put("x", values(v="2"), provider="aws")
+    keeper.put("taken", values(v="t"))
+    with pytest.raises(AlreadyExists):
+        keeper.rename("x", "taken")
+    renamed = keeper.rename("x", "team/y")
+    assert (renamed.version, renamed.provider) == (2, "aws")
+    assert [revealed(keeper.read("team/y", version=n))["v"] for n in (1, 2)] == ["1", "2"]
+    assert revealed(keeper.read("taken")) == {"v": "t"}
+    with pytest.raises(NotFound):
+        keeper.read("x")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/../../b", "/abs", "a//b", "a\nb", ".hidden", "x "])
+def test_what_is_no_name_is_refused_before_anything_is_asked(
+    keeper: SecretKeeper, name: str
+) -> None:
+    with pytest.raises(BadInput):
+        keeper.put(name, values(v="1"))
+    assert keeper.all() == []
+
+
+def test_values_are_any_text(keeper: SecretKeeper) -> None:
+    text = "line one\nline two\n-----END-----\n\x1b[31mred\x1b[0m ünïcödé 🔑 \"'\\"
+    keeper.put("x", values(v=text, empty="", long="x" * 100_000))
+    assert revealed(keeper.read("x")) == {"v": text, "empty": "", "long": "x" * 100_000}
+
+
+# ---------------------------------------------------------------- a Vault's own ways
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_vault_that_fails_is_a_clear_error_and_no_lost_secret(double: Vault, fault: str) -> None:
+    keeper = of(double)
+    keeper.put("x", values(token=CANARY))
+    before = {name: dict(entry) for name, entry in double.entries.items()}
+    double.fault = fault
+    for ask in (
+        lambda: keeper.read("x"),
+        lambda: keeper.all(),
+        lambda: keeper.put("x", values(token="new")),
+        lambda: keeper.rename("x", "y"),
+        lambda: keeper.delete("x"),
+    ):
+        with pytest.raises((ConnectionFailed, Refused, RhdeskError)) as caught:
+            ask()
+        said = str(caught.value)
+        assert CANARY not in said
+        assert double.root.text not in said
+        assert "Vault at http://127.0.0.1" in said
+    double.fault = ""
+    assert revealed(of(double).read("x"))["token"] in {CANARY, "new"}
+    assert revealed(of(double).read("x", version=1)) == {"token": CANARY}
+    assert before.keys() == double.entries.keys()
+
+
+def test_without_a_fault_the_same_asks_are_answered(double: Vault) -> None:
+    """The control of the one above."""
+    keeper = of(double)
+    keeper.put("x", values(token=CANARY))
+    keeper.read("x")
+    keeper.put("x", values(token="new"))
+    keeper.rename("x", "y")
+    keeper.delete("y")
+    assert double.entries == {}
+
+
+def test_a_wrong_token_is_refused(double: Vault) -> None:
+    with pytest.raises(Refused, match="does not allow"):
+        of(double, "hvs.wrong").all()
+
+
+def test_a_token_that_is_about_to_end_is_renewed(double: Vault) -> None:
+    token = double.token(30)
+    keeper = of(double, token.text)
+    keeper.put("x", values(v="1"))
+    assert "POST auth/token/renew-self" in double.asked
+    token.ends_at = 0.0
+    with pytest.raises(Refused):
+        of(double, token.text).read("x")
+
+
+def test_an_approle_logs_in_and_again_when_its_token_ended(double: Vault) -> None:
+    double.roles["role"] = "secret-id"
+    keeper = of(double, "secret-id", role_id="role")
+    keeper.put("x", values(v="1"))
+    for token in list(double.tokens.values())[1:]:
+        token.ttl_s, token.ends_at = 1.0, 1.0
+    with pytest.raises(Refused):
+        keeper.read("x")
+    assert revealed(keeper.read("x")) == {"v": "1"}
+    with pytest.raises(BadInput, match="invalid role"):
+        of(double, "wrong", role_id="role").all()
+
+
+def test_a_token_is_not_carried_in_the_clear() -> None:
+    with pytest.raises(BadInput, match="in the clear"):
+        VaultKeeper(
+            VaultPlace(address="http://vault.example.org:8200"), SecretText("t"), timeout_s=1
+        )
+
+
+def test_nobody_there_is_told(double: Vault) -> None:
+    place = VaultPlace(address="http://127.0.0.1:1")
+    with pytest.raises(ConnectionFailed, match="cannot be reached"):
+        VaultKeeper(place, SecretText("t"), timeout_s=1).all()
