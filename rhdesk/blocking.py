@@ -34,6 +34,7 @@ from rhdesk.models import (
     Finding,
     Flaw,
     Imported,
+    Keeper,
     Lineage,
     LogHit,
     LogLine,
@@ -157,6 +158,39 @@ class Desk:
         return self.portal.call(
             partial(self.asynchronous.save_provider, name, version=version, provider=provider)
         )
+
+    def secret_keeper(self) -> Keeper:
+        return self.portal.call(self.asynchronous.secret_keeper)
+
+    def use_vault(
+        self,
+        address: str,
+        credential: SecretText,
+        *,
+        mount: str = "secret",
+        folder: str = "rhdesk",
+        namespace: str = "",
+        role_id: str = "",
+        ca_file: str = "",
+    ) -> Keeper:
+        return self.portal.call(
+            partial(
+                self.asynchronous.use_vault,
+                address,
+                credential,
+                mount=mount,
+                folder=folder,
+                namespace=namespace,
+                role_id=role_id,
+                ca_file=ca_file,
+            )
+        )
+
+    def use_sealed(self) -> Keeper:
+        return self.portal.call(self.asynchronous.use_sealed)
+
+    def verify_keeper(self) -> list[Check]:
+        return self.portal.call(self.asynchronous.verify_keeper)
 
     def secret_guard(self) -> str:
         return self.portal.call(self.asynchronous.secret_guard)

@@ -184,6 +184,71 @@ def guard(guard: str | None, as_json: bool) -> None:
     answer({"guard": now}, as_json, lambda: output.note(said))
 
 
+@secret.group(invoke_without_command=True)
+@as_json
+@click.pass_context
+def keeper(context: click.Context, as_json: bool) -> None:
+    """Who keeps your secrets: this machine, or a Vault."""
+    if context.invoked_subcommand is None:
+        now = at_desk(lambda desk: desk.secret_keeper())
+        answer(now, as_json, lambda: output.note(f"{now.name}: {now.where}"))
+
+
+@keeper.command("vault")
+@click.argument("address")
+@click.option("--mount", default="secret", show_default=True, help="Of KV version 2.")
+@click.option("--folder", default="rhdesk", show_default=True, help="Below the mount.")
+@click.option("--namespace", default="")
+@click.option("--role-id", default="", help="Of AppRole; its secret id is asked for then.")
+@click.option("--ca-file", default="", help="Certificates to trust, in place of the system's.")
+@click.option("--stdin", is_flag=True, help="The token, or secret id, from standard input.")
+@as_json
+def vault(
+    address: str,
+    mount: str,
+    folder: str,
+    namespace: str,
+    role_id: str,
+    ca_file: str,
+    stdin: bool,
+    as_json: bool,
+) -> None:
+    """Keep secrets in the Vault at ADDRESS; its token is asked for, and kept sealed here."""
+    what = "secret id" if role_id else "token"
+    credential = SecretText(sys.stdin.read().strip()) if stdin else _typed(what)
+    now = at_desk(
+        lambda desk: desk.use_vault(
+            address,
+            credential,
+            mount=mount,
+            folder=folder,
+            namespace=namespace,
+            role_id=role_id,
+            ca_file=ca_file,
+        )
+    )
+    answer(now, as_json, lambda: output.note(f"kept from now on in {now.where}"))
+
+
+@keeper.command("sealed")
+@as_json
+def sealed(as_json: bool) -> None:
+    """Keep secrets on this machine; what the Vault holds stays there."""
+    now = at_desk(lambda desk: desk.use_sealed())
+    answer(now, as_json, lambda: output.note(f"kept from now on in {now.where}"))
+
+
+@secret.command()
+@as_json
+def verify(as_json: bool) -> None:
+    """Try everything a keeper promises on yours, under a name of its own; ends with 1 if not."""
+    checks = at_desk(lambda desk: desk.verify_keeper())
+    rows = [("✓" if check.ok else "✗", check.what, check.evidence) for check in checks]
+    answer(checks, as_json, lambda: output.print_table(("", "PROMISE", "SEEN"), rows))
+    if not all(check.ok for check in checks):
+        raise click.exceptions.Exit(1)
+
+
 @secret.command("renew-keys")
 @as_json
 def renew_keys(as_json: bool) -> None:

@@ -66,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             least=-1,
         ),
     ] = -1
+    secret_cache_hours: Annotated[
+        float,
+        _says(
+            "How long a secret that was read of a Vault may be used while the Vault is away.",
+            of_person=True,
+            least=0,
+        ),
+    ] = 24.0
 
     @classmethod
     def load(cls, file: Path | None = None, **typed: Any) -> Self:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from rhdesk.runs.recorder import Recorder
     from rhdesk.runs.results import Results
     from rhdesk.runs.service import Runs
-    from rhdesk.secrets.sealed import SealedKeeper
+    from rhdesk.secrets.choice import Choice
+    from rhdesk.secrets.keeper import SecretKeeper
+    from rhdesk.secrets.keys import Keys
     from rhdesk.sync.service import RemoteStore
 
 
@@ -90,14 +92,27 @@ class Rooms:
         return CodeShelf(self.settings.data_dir / "code")
 
     @cached_property
-    def secrets_room(self) -> SealedKeeper:
+    def secret_keys(self) -> Keys:
         from rhdesk.config import config_file
         from rhdesk.secrets.keys import Keys
-        from rhdesk.secrets.sealed import SealedKeeper
 
         folder = self.settings.data_dir / "secrets"
-        keys = Keys(folder, config_file().with_name("secrets.key"), lambda _: None)
-        return SealedKeeper(folder, keys)
+        return Keys(folder, config_file().with_name("secrets.key"), lambda _: None)
+
+    @cached_property
+    def secret_choice(self) -> Choice:
+        from rhdesk.secrets.choice import Choice
+
+        return Choice(
+            self.settings.data_dir / "secrets",
+            self.secret_keys,
+            cache_hours=self.settings.secret_cache_hours,
+            timeout_s=self.settings.connect_timeout_s,
+        )
+
+    @property
+    def secrets_room(self) -> SecretKeeper:
+        return self.secret_choice.keeper()
 
     @cached_property
     def daemon_room(self) -> Daemon:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from rhdesk.desk.rooms import Rooms
 from rhdesk.errors import BadInput
-from rhdesk.models import Finding, Provider, Secret, SecretText, Values
+from rhdesk.models import Check, Finding, Keeper, Provider, Secret, SecretText, Values
 
 
 class SecretVerbs(Rooms):
     async def secrets(self) -> list[Secret]:
         """Every secret, by name: what is known of it, never a value."""
-        return await asyncio.to_thread(self.secrets_room.all)
+        return await asyncio.to_thread(lambda: self.secrets_room.all())
 
     async def put_secret(
         self,
@@ -36,7 +36,7 @@ class SecretVerbs(Rooms):
             Refused: The secrets are locked.
         """
         return await asyncio.to_thread(
-            self.secrets_room.put, name, values, provider=provider, expect=expect
+            lambda: self.secrets_room.put(name, values, provider=provider, expect=expect)
         )
 
     async def read_secret(self, name: str, *, version: int = 0) -> Values:
@@ -46,19 +46,19 @@ class SecretVerbs(Rooms):
             NotFound: No such secret, or no such version.
             Refused: The secrets are locked, or this one was changed on the disk.
         """
-        return await asyncio.to_thread(self.secrets_room.read, name, version=version)
+        return await asyncio.to_thread(lambda: self.secrets_room.read(name, version=version))
 
     async def secret_history(self, name: str) -> list[Secret]:
         """The versions of a secret, newest first."""
-        return await asyncio.to_thread(self.secrets_room.history, name)
+        return await asyncio.to_thread(lambda: self.secrets_room.history(name))
 
     async def rename_secret(self, old: str, new: str) -> Secret:
         """Give a secret another name; its versions go with it."""
-        return await asyncio.to_thread(self.secrets_room.rename, old, new)
+        return await asyncio.to_thread(lambda: self.secrets_room.rename(old, new))
 
     async def delete_secret(self, name: str) -> None:
         """Remove a secret with all its versions. What its provider's file holds stays."""
-        await asyncio.to_thread(self.secrets_room.delete, name)
+        await asyncio.to_thread(lambda: self.secrets_room.delete(name))
 
     # ---- providers
 
@@ -118,11 +118,67 @@ class SecretVerbs(Rooms):
             raise BadInput(str(exc)) from exc
         return [str(file) for file in files]
 
-    # ---- what guards them
+    # ---- who keeps them, and what guards them
+
+    async def secret_keeper(self) -> Keeper:
+        """Who keeps secrets now."""
+        place = await asyncio.to_thread(self.secret_choice.place)
+        if place is None:
+            return Keeper(name="sealed", where=str(self.settings.data_dir / "secrets"))
+        return Keeper(name="vault", where=f"{place.address}/{place.mount}/{place.folder}")
+
+    async def use_vault(
+        self,
+        address: str,
+        credential: SecretText,
+        *,
+        mount: str = "secret",
+        folder: str = "rhdesk",
+        namespace: str = "",
+        role_id: str = "",
+        ca_file: str = "",
+    ) -> Keeper:
+        """Keep secrets in a HashiCorp Vault or OpenBao from now on (KV version 2).
+
+        What is kept here stays here, and is seen again when the sealed keeper is used again.
+
+        Args:
+            credential: A token; with *role_id*, AppRole's secret id. It is kept sealed.
+            folder: Below the mount; every secret is in it.
+
+        Raises:
+            Refused, ConnectionFailed: It does not answer so; nothing has changed.
+        """
+        from rhdesk.secrets.choice import VaultPlace
+
+        place = VaultPlace(
+            address=address.rstrip("/"),
+            mount=mount,
+            folder=folder,
+            namespace=namespace,
+            role_id=role_id,
+            ca_file=ca_file,
+        )
+        await asyncio.to_thread(self.secret_choice.use_vault, place, credential)
+        return await self.secret_keeper()
+
+    async def use_sealed(self) -> Keeper:
+        """Keep secrets on this machine from now on; what the Vault holds stays there."""
+        await asyncio.to_thread(self.secret_choice.use_sealed)
+        return await self.secret_keeper()
+
+    async def verify_keeper(self) -> list[Check]:
+        """Try everything a keeper promises on the one that is used, under a name of its own.
+
+        Never raises for what it finds.
+        """
+        from rhdesk.secrets.contract import verify
+
+        return await asyncio.to_thread(lambda: verify(self.secrets_room))
 
     async def secret_guard(self) -> str:
         """What guards the keys: ``file``, ``keyring`` or ``passphrase``; empty before any."""
-        return await asyncio.to_thread(lambda: self.secrets_room.keys.guard)
+        return await asyncio.to_thread(lambda: self.secret_keys.guard)
 
     async def guard_secrets(self, guard: str) -> None:
         """Have something else guard the keys; no secret is touched.
@@ -131,12 +187,12 @@ class SecretVerbs(Rooms):
             BadInput: There is no such guard.
             SetupFailed: This system has no keyring that keeps anything safe.
         """
-        await asyncio.to_thread(self.secrets_room.keys.guard_with, guard)
+        await asyncio.to_thread(self.secret_keys.guard_with, guard)
 
     async def renew_secret_keys(self) -> int:
         """Seal every secret's key anew; returns how many versions that were. No value changes."""
-        return await asyncio.to_thread(self.secrets_room.renew_keys)
+        return await asyncio.to_thread(self.secret_choice.sealed().renew_keys)
 
     async def check_secrets(self) -> list[Finding]:
         """Open every version of every secret, and say which do not open."""
-        return await asyncio.to_thread(self.secrets_room.examine)
+        return await asyncio.to_thread(lambda: self.secrets_room.examine())

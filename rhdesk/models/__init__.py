@@ -38,6 +38,7 @@ from rhdesk.models.run import Failure as Failure
 from rhdesk.models.run import Run as Run
 from rhdesk.models.run import RunStatus as RunStatus
 from rhdesk.models.secret import MASK as MASK
+from rhdesk.models.secret import Keeper as Keeper
 from rhdesk.models.secret import Provider as Provider
 from rhdesk.models.secret import Secret as Secret
 from rhdesk.models.secret import SecretText as SecretText
@@ -78,6 +79,7 @@ __all__ = [
     "Flaw",
     "Gpu",
     "Imported",
+    "Keeper",
     "Lineage",
     "Link",
     "Live",

@@ -79,3 +79,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """The place where there are some now; empty where there are none."""
     flaw: str = ""
     """Why what is there cannot be read."""
+
+
+class Keeper(msgspec.Struct, frozen=True, kw_only=True):
+    """Who keeps secrets."""
+
+    name: str
+    """``sealed`` or ``vault``."""
+    where: str

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -60,9 +59,8 @@ class SealedKeeper:
         folder: Where the files are.
     """
 
-    name: Final = "sealed"
-
     def __init__(self, folder: Path, keys: Keys) -> None:
+        self.name = "sealed"
         self._folder = folder
         self.keys = keys
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import hvac
 import hvac.exceptions
-import msgspec
 import requests
 
 from rhdesk.errors import (
@@ -29,6 +28,7 @@ from rhdesk.errors import (
 )
 from rhdesk.foreign import clean
 from rhdesk.models import Finding, Secret, SecretText, Values
+from rhdesk.secrets.choice import VaultPlace
 from rhdesk.secrets.keeper import check
 
 _DEPTH: Final = 16
@@ -39,19 +39,6 @@ _LOOK_S: Final = 300
 """So often a token without an end is looked at."""
 
 
-class VaultPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a Vault is, and who speaks to it; the token or the secret id is beside it, sealed."""
-
-    address: str
-    mount: str = "secret"
-    folder: str = "rhdesk"
-    """Below the mount; every secret is in it."""
-    namespace: str = ""
-    role_id: str = ""
-    """Of AppRole; empty means that a token is given."""
-    ca_file: str = ""
-
-
 class VaultKeeper:
     """Secrets in a Vault. Blocking; one thread at a time.
 
@@ -60,13 +47,12 @@ class VaultKeeper:
         timeout_s: Seconds to wait for an answer.
     """
 
-    name: Final = "vault"
-
     def __init__(self, place: VaultPlace, credential: SecretText, *, timeout_s: float) -> None:
         if not place.address.startswith("https://") and not _is_loopback(place.address):
             raise BadInput(
                 f"{place.address} would carry the token in the clear; give an https:// address"
             )
+        self.name = "vault"
         self._place = place
         self._credential = credential
         self._client: Any = hvac.Client(

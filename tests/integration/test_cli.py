@@ -77,6 +77,7 @@ ARGUMENTS = {
     "secret rename": ["x", "y"],
     "secret load": ["openai"],
     "secret save": ["x"],
+    "secret keeper vault": ["http://127.0.0.1:1"],
     "env make": ["e"],
     "env drop": ["e"],
 }

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import rhdesk as rh
-from rhdesk.errors import BadInput, NotFound
+from rhdesk.errors import BadInput, NotFound, Refused
+from tests.testbed.vault import vault
 
 CANARY = "canary-4711-open-sesame"
 
@@ -129,3 +130,33 @@ def test_the_spelling_of_v0_0_12(monkeypatch: pytest.MonkeyPatch) -> None:
         rh.Secrets.get("custom")
     with pytest.raises(BadInput, match="group"):
         rh.Secrets.get("aws", group="team")
+
+
+def test_a_vault_is_used_verified_and_left() -> None:
+    with vault() as serving:
+        token = serving.root.text
+        done = secret("keeper", "vault", serving.address, "--stdin", stdin="hvs.wrong")
+        assert done.returncode == Refused.exit_code
+        assert "hvs.wrong" not in done.stderr
+        done = secret("keeper", "vault", serving.address, "--stdin", "--json", stdin=token)
+        assert data(done)["name"] == "vault"
+        assert secret("put", "x", "k", "--stdin", stdin=CANARY).returncode == 0
+        assert serving.entries["rhdesk/x"]["versions"][1]["data"] == {"k": CANARY}
+        done = secret("verify", "--json")
+        assert done.returncode == 0, done.stdout
+        assert all(check["ok"] for check in data(done))
+        serving.fault = "sealed"
+        assert secret("get", "x", "k", "--reveal").stdout == CANARY, "what was read is usable"
+        assert secret("verify").returncode == 1
+        serving.fault = ""
+        assert data(secret("keeper", "sealed", "--json"))["name"] == "sealed"
+        assert data(secret("ls", "--json")) == []
+        files = [file for file in Path.home().rglob("*") if file.is_file()]
+        assert not [f for f in files if token.encode() in f.read_bytes()]
+
+
+@pytest.mark.skipif("RHDESK_VAULT_ADDR" not in os.environ, reason="RHDESK_VAULT_ADDR names none")
+def test_a_real_vault_keeps_the_promises() -> None:
+    address, token = os.environ["RHDESK_VAULT_ADDR"], os.environ["RHDESK_VAULT_TOKEN"]
+    assert secret("keeper", "vault", address, "--stdin", stdin=token).returncode == 0
+    assert secret("verify").returncode == 0

@@ -8,6 +8,7 @@ import pytest
 
 from rhdesk.errors import Refused
 from rhdesk.models import SecretText
+from rhdesk.secrets.sealed import SealedKeeper
 from tests.fakes.desk import FakeDesk
 from tests.tui.conftest import Opened, said, settle, text_of
 from tests.tui.test_store_screens import SIZES, app_of
@@ -121,7 +122,7 @@ async def test_locked_secrets_are_told_and_the_list_stays(
     def locked(*_: object, **__: object) -> None:
         raise Refused("the secrets are locked, and nobody is here to give the passphrase")
 
-    monkeypatch.setattr(desk.secrets_room, "read", locked)
+    monkeypatch.setattr(SealedKeeper, "read", locked)
     async with opened() as pilot:
         app_of(pilot).do("secrets")
         await settle(pilot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from rhdesk.errors import (
     RhdeskError,
 )
 from rhdesk.models import SecretText, Values
+from rhdesk.secrets.cached import CachedKeeper
+from rhdesk.secrets.choice import Choice, VaultPlace
+from rhdesk.secrets.contract import verify
 from rhdesk.secrets.keeper import SecretKeeper
 from rhdesk.secrets.keys import Keys
 from rhdesk.secrets.sealed import SealedKeeper
-from rhdesk.secrets.vault import VaultKeeper, VaultPlace
+from rhdesk.secrets.vault import VaultKeeper
 from tests.testbed.vault import FAULTS, Vault, vault
 
 CANARY = "canary-4711-open-sesame"
@@ -32,14 +36,19 @@ def double() -> Iterator[Vault]:
         yield serving
 
 
-@pytest.fixture(params=["sealed", "vault"])
+@pytest.fixture(params=["sealed", "vault", "cached vault"])
 def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecretKeeper]:
     if request.param == "sealed":
         folder = tmp_path / "secrets"
         yield SealedKeeper(folder, Keys(folder, tmp_path / "key", lambda _: None))
         return
     with vault() as serving:
-        yield of(serving)
+        keeper = of(serving)
+        yield keeper if request.param == "vault" else CachedKeeper(keeper, here(tmp_path), hours=1)
+
+
+def here(folder: Path) -> SealedKeeper:
+    return SealedKeeper(folder / "cache", Keys(folder, folder / "key", lambda _: None))
 
 
 def of(serving: Vault, token: str = "", **place: Any) -> VaultKeeper:
@@ -227,3 +236,108 @@ def test_nobody_there_is_told(double: Vault) -> None:
     place = VaultPlace(address="http://127.0.0.1:1")
     with pytest.raises(ConnectionFailed, match="cannot be reached"):
         VaultKeeper(place, SecretText("t"), timeout_s=1).all()
+
+
+# ---------------------------------------------------------------- a Vault that is away
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 10, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_what_was_read_is_usable_while_the_vault_is_away_and_then_locked(
+    double: Vault, tmp_path: Path
+) -> None:
+    clock = Clock()
+    keeper = CachedKeeper(of(double), here(tmp_path), hours=24, now=clock)
+    keeper.put("x", values(token=CANARY), provider="aws")
+    keeper.put("unread", values(token="u"))
+    assert revealed(keeper.read("x")) == {"token": CANARY}
+    double.fault = "sealed"
+    clock.now += timedelta(hours=23)
+    assert revealed(keeper.read("x")) == {"token": CANARY}
+    assert [(seen.name, seen.provider) for seen in keeper.all()] == [("unread", ""), ("x", "aws")]
+    with pytest.raises(ConnectionFailed, match="is sealed"):
+        keeper.put("x", values(token="new"))
+    with pytest.raises(ConnectionFailed):
+        keeper.read("x", version=7)
+    clock.now += timedelta(hours=2)
+    with pytest.raises(ConnectionFailed, match="25 h ago"):
+        keeper.read("x")
+    clock.now -= timedelta(days=9)
+    with pytest.raises(ConnectionFailed, match="may be used"):
+        keeper.read("x")
+    clock.now += timedelta(days=9)
+    double.fault = ""
+    assert revealed(keeper.read("x")) == {"token": CANARY}
+    double.fault = "cut before"
+    assert revealed(keeper.read("x")) == {"token": CANARY}
+
+
+def test_a_copy_goes_with_the_right_to_it(double: Vault, tmp_path: Path) -> None:
+    keeper = CachedKeeper(of(double), here(tmp_path), hours=24)
+    keeper.put("x", values(token=CANARY))
+    double.fault = "forbidden"
+    with pytest.raises(Refused):
+        keeper.read("x")
+    double.fault = "sealed"
+    with pytest.raises(ConnectionFailed):
+        keeper.read("x")
+
+
+def test_zero_hours_keep_nothing(double: Vault, tmp_path: Path) -> None:
+    keeper = CachedKeeper(of(double), here(tmp_path), hours=0)
+    keeper.put("x", values(token=CANARY))
+    keeper.read("x")
+    double.fault = "sealed"
+    with pytest.raises(ConnectionFailed):
+        keeper.read("x")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_desk_is_pointed_at_a_vault_and_back(double: Vault, tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "s", tmp_path / "key", lambda _: None)
+    choice = Choice(tmp_path / "s", keys, cache_hours=24, timeout_s=1)
+    choice.keeper().put("mine", values(v="here"))
+    with pytest.raises(Refused):
+        choice.use_vault(VaultPlace(address=double.address), SecretText("hvs.wrong"))
+    assert choice.keeper().name == "sealed", "nothing has changed"
+    choice.use_vault(VaultPlace(address=double.address), SecretText(double.root.text))
+    assert choice.keeper().name == "vault"
+    choice.keeper().put("theirs", values(v="there"))
+    assert [seen.name for seen in choice.keeper().all()] == ["theirs"]
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or double.root.text.encode() not in file.read_bytes()
+    choice.use_sealed()
+    assert [seen.name for seen in choice.keeper().all()] == ["mine"]
+    assert not [f for f in tmp_path.rglob("*.json") if "theirs" in f.name]
+    assert "rhdesk/theirs" in double.entries
+
+
+def test_what_a_keeper_promises_is_verified_and_leaves_nothing(keeper: SecretKeeper) -> None:
+    keeper.put("mine", values(v="1"))
+    checks = verify(keeper)
+    assert all(check.ok for check in checks), checks
+    assert len(checks) == 7
+    assert [seen.name for seen in keeper.all()] == ["mine"]
+
+
+def test_a_keeper_that_forgets_versions_is_found_out(tmp_path: Path) -> None:
+    class Careless(SealedKeeper):
+        def read(self, name: str, *, version: int = 0) -> Values:
+            return super().read(name)
+
+    folder = tmp_path / "secrets"
+    checks = verify(Careless(folder, Keys(folder, tmp_path / "key", lambda _: None)))
+    assert [check.ok for check in checks] == [True, False, True, True, True, False, True]
+
+
+def test_a_vault_that_fails_is_told_promise_by_promise(double: Vault) -> None:
+    double.fault = "sealed"
+    checks = verify(of(double))
+    assert not any(check.ok for check in checks)
+    assert all("is sealed" in check.evidence for check in checks)
