@@ -22,6 +22,8 @@ from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.desk.settings import SHARED
 from rhdesk.models import (
+    Audited,
+    AuditHead,
     Check,
     Cluster,
     Conflict,
@@ -116,6 +118,20 @@ class Desk:
 
     def doctor(self, cluster: str = "here") -> list[Check]:
         return self.portal.call(self.asynchronous.doctor, cluster)
+
+    # ---- the audit
+
+    def audit(self, action: str, about: str, note: str = "") -> Audited:
+        return self.portal.call(self.asynchronous.audit, action, about, note)
+
+    def audited(self, *, limit: int = 100, matching: str = "") -> list[Audited]:
+        return self.portal.call(partial(self.asynchronous.audited, limit=limit, matching=matching))
+
+    def audit_head(self) -> AuditHead:
+        return self.portal.call(self.asynchronous.audit_head)
+
+    def verify_audit(self, heads: Sequence[AuditHead] = ()) -> list[Finding]:
+        return self.portal.call(self.asynchronous.verify_audit, heads)
 
     # ---- secrets
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rhdesk.config import Settings
 
 if TYPE_CHECKING:
+    from rhdesk.audit import Audit
     from rhdesk.clusters.service import Clusters
     from rhdesk.code.bundle import CodeShelf
     from rhdesk.daemon.service import Daemon
@@ -90,6 +91,12 @@ class Rooms:
         from rhdesk.code.bundle import CodeShelf
 
         return CodeShelf(self.settings.data_dir / "code")
+
+    @cached_property
+    def audit_room(self) -> Audit:
+        from rhdesk.audit import Audit
+
+        return Audit(self.settings.data_dir / "audit")
 
     @cached_property
     def secret_keys(self) -> Keys:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from rhdesk.desk.rooms import Rooms
+from rhdesk.desk.audit import AuditVerbs
 from rhdesk.errors import BadInput
 from rhdesk.models import Check, Finding, Keeper, Provider, Secret, SecretText, Values
 
 
-class SecretVerbs(Rooms):
+class SecretVerbs(AuditVerbs):
+    """Whatever opens or changes a secret is written down first; what cannot be is not done."""
+
     async def secrets(self) -> list[Secret]:
         """Every secret, by name: what is known of it, never a value."""
         return await asyncio.to_thread(lambda: self.secrets_room.all())
@@ -35,6 +37,7 @@ class SecretVerbs(Rooms):
             BadInput: The name or a field's is none.
             Refused: The secrets are locked.
         """
+        await self.audit("secret.put", name)
         return await asyncio.to_thread(
             lambda: self.secrets_room.put(name, values, provider=provider, expect=expect)
         )
@@ -46,6 +49,7 @@ class SecretVerbs(Rooms):
             NotFound: No such secret, or no such version.
             Refused: The secrets are locked, or this one was changed on the disk.
         """
+        await self.audit("secret.read", name, f"version {version}" if version else "")
         return await asyncio.to_thread(lambda: self.secrets_room.read(name, version=version))
 
     async def secret_history(self, name: str) -> list[Secret]:
@@ -54,10 +58,12 @@ class SecretVerbs(Rooms):
 
     async def rename_secret(self, old: str, new: str) -> Secret:
         """Give a secret another name; its versions go with it."""
+        await self.audit("secret.rename", old, f"to {new}")
         return await asyncio.to_thread(lambda: self.secrets_room.rename(old, new))
 
     async def delete_secret(self, name: str) -> None:
         """Remove a secret with all its versions. What its provider's file holds stays."""
+        await self.audit("secret.delete", name)
         await asyncio.to_thread(lambda: self.secrets_room.delete(name))
 
     # ---- providers
@@ -111,6 +117,7 @@ class SecretVerbs(Rooms):
         if not whose:
             raise BadInput(f"{name} is nobody's credentials; say whose: --provider aws")
         values = await self.read_secret(name, version=version)
+        await self.audit("secret.write", name, f"where {whose} looks for it")
         revealed = {field: value.reveal() for field, value in values.items()}
         try:
             files = await asyncio.to_thread(known(whose).write, revealed, Place.here())
@@ -159,11 +166,13 @@ class SecretVerbs(Rooms):
             role_id=role_id,
             ca_file=ca_file,
         )
+        await self.audit("secret.keeper", place.address)
         await asyncio.to_thread(self.secret_choice.use_vault, place, credential)
         return await self.secret_keeper()
 
     async def use_sealed(self) -> Keeper:
         """Keep secrets on this machine from now on; what the Vault holds stays there."""
+        await self.audit("secret.keeper", "sealed")
         await asyncio.to_thread(self.secret_choice.use_sealed)
         return await self.secret_keeper()
 
@@ -187,10 +196,12 @@ class SecretVerbs(Rooms):
             BadInput: There is no such guard.
             SetupFailed: This system has no keyring that keeps anything safe.
         """
+        await self.audit("secret.guard", guard)
         await asyncio.to_thread(self.secret_keys.guard_with, guard)
 
     async def renew_secret_keys(self) -> int:
         """Seal every secret's key anew; returns how many versions that were. No value changes."""
+        await self.audit("secret.renew", "every secret")
         return await asyncio.to_thread(self.secret_choice.sealed().renew_keys)
 
     async def check_secrets(self) -> list[Finding]:

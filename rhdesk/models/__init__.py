@@ -1,5 +1,7 @@
 """The nouns. Frozen, comparable, free of I/O; as JSON they are the shapes of ``--json``."""
 
+from rhdesk.models.audit import Audited as Audited
+from rhdesk.models.audit import AuditHead as AuditHead
 from rhdesk.models.change import Diff as Diff
 from rhdesk.models.change import FieldChange as FieldChange
 from rhdesk.models.change import FileChange as FileChange
@@ -58,6 +60,8 @@ from rhdesk.models.store import unit_of as unit_of
 __all__ = [
     "CODE",
     "MASK",
+    "AuditHead",
+    "Audited",
     "Branch",
     "Check",
     "Cluster",

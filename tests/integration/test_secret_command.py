@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import rhdesk as rh
-from rhdesk.errors import BadInput, NotFound, Refused
+from rhdesk.errors import BadInput, DamagedStore, NotFound, Refused, StoreUnwritable
 from tests.testbed.vault import vault
 
 CANARY = "canary-4711-open-sesame"
@@ -160,3 +160,60 @@ def test_a_real_vault_keeps_the_promises() -> None:
     address, token = os.environ["RHDESK_VAULT_ADDR"], os.environ["RHDESK_VAULT_TOKEN"]
     assert secret("keeper", "vault", address, "--stdin", stdin=token).returncode == 0
     assert secret("verify").returncode == 0
+
+
+def audit(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rhdesk.cli", "audit", *args],
+        cwd=Path.home(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_whatever_opens_or_changes_a_secret_is_written_down() -> None:
+    for args, stdin in (
+        (["put", "a", "k", "--stdin"], CANARY),
+        (["get", "a", "--reveal"], ""),
+        (["rename", "a", "b"], ""),
+        (["renew-keys"], ""),
+        (["rm", "b", "--yes"], ""),
+        (["get", "b"], ""),
+    ):
+        secret(*args, stdin=stdin)
+    rows = data(audit("--json"))
+    assert [(row["action"], row["about"]) for row in reversed(rows)] == [
+        ("secret.put", "a"),
+        ("secret.read", "a"),
+        ("secret.rename", "a"),
+        ("secret.renew", "every secret"),
+        ("secret.delete", "b"),
+        ("secret.read", "b"),
+    ]
+    assert CANARY not in json.dumps(rows)
+    assert len(data(audit("--matching", "rename A", "--json"))) == 1
+    head = audit("verify").stdout.strip()
+    assert audit("verify", "--head", head).returncode == 0
+    assert audit("verify", "--head", "7").returncode == BadInput.exit_code
+
+
+def test_a_secret_is_not_opened_when_that_cannot_be_written_down() -> None:
+    assert secret("put", "a", "k", "--stdin", stdin=CANARY).returncode == 0
+    (file,) = Path.home().rglob("audit.jsonl")
+    head = audit("verify").stdout.strip()
+    file.rename(file.with_name("aside"))
+    file.mkdir()
+    done = secret("get", "a", "--reveal")
+    assert done.returncode == StoreUnwritable.exit_code
+    assert CANARY not in done.stdout
+    file.rmdir()
+    file.write_text("")
+    done = secret("get", "a", "--reveal")
+    assert done.returncode == DamagedStore.exit_code
+    assert CANARY not in done.stdout
+    file.with_name("aside").rename(file)
+    assert secret("get", "a", "k", "--reveal").stdout == CANARY
+    assert audit("verify", "--head", head).returncode == 0
+    file.write_text(file.read_text().replace("secret.read", "secret.list"))
+    assert audit("verify").returncode == DamagedStore.exit_code
