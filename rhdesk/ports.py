@@ -61,3 +61,15 @@ class Shelf(Protocol):
 
     def keep(self, blobs: Mapping[str, bytes]) -> None: ...
     def load(self, digest: str) -> bytes: ...
+
+
+class Asks(Protocol):
+    """Questions that only a person can answer."""
+
+    async def trust_host(self, host: str, key_type: str, fingerprint: str, note: str) -> bool:
+        """Whether the key a host shows for the first time is the host's own."""
+        ...
+
+    async def secret(self, prompt: str) -> str | None:
+        """A passphrase, password or code; None is no answer. It is kept nowhere."""
+        ...

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from rhdesk.clusters.http_way import transport
 from rhdesk.clusters.line import Line
 from rhdesk.errors import ConnectionFailed, RhdeskError, ServletDied
 from rhdesk.models import NodeStats, Step
@@ -46,10 +47,12 @@ class ServletClient:
     def __init__(self, line: Line, *, timeout_s: float) -> None:
         self.line = line
         self._addresses: dict[str, str] = {}
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
         self._http = httpx.AsyncClient(
             headers=line.headers(),
             timeout=httpx.Timeout(timeout_s),
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+            limits=limits,
+            transport=transport(line.way, limits) if line.way is not None else None,
             trust_env=False,
         )
 

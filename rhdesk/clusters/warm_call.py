@@ -11,10 +11,11 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
-from rhdesk.clusters.line import Line
+from rhdesk.clusters.line import Line, Stream
 from rhdesk.clusters.servlet_client import called_header, raise_fault
+from rhdesk.errors import ConnectionFailed
 from rhdesk.wire import routes
 from rhdesk.wire.frames import HEADER, Frame, Kind
 from rhdesk.wire.messages import PAYLOAD_TYPE, Called
@@ -33,6 +34,7 @@ class WarmCaller:
     """Calls on the env servlets of one cluster. Safe to use from several threads."""
 
     def __init__(self, line: Line, *, timeout_s: float) -> None:
+        self._line = line
         headers = line.headers() | {"content-type": PAYLOAD_TYPE}
         fixed = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._head = f"POST {routes.CALL} HTTP/1.1\r\nhost: rhdesk\r\n{fixed}{routes.H_CALL}: "
@@ -53,15 +55,15 @@ class WarmCaller:
         head = f"{self._head}{called_header(called)}\r\ncontent-length: {length}\r\n\r\n"
         is_last = False
         try:
-            line = self._line(address)
+            stream = self._open(address)
             if length <= _SMALL:
                 # Head and body in one packet: in two, the servlet would wake up twice.
-                line.sendall(b"".join([head.encode("ascii"), *pieces]))
+                stream.sendall(b"".join([head.encode("ascii"), *pieces]))
             else:
-                line.sendall(head.encode("ascii"))
+                stream.sendall(head.encode("ascii"))
                 for piece in pieces:
-                    line.sendall(piece)
-            response = http.client.HTTPResponse(line, method="POST")
+                    stream.sendall(piece)
+            response = http.client.HTTPResponse(cast("socket.socket", stream), method="POST")
             response.begin()
             if response.status != http.client.OK:
                 raise_fault(response.status, response.read())
@@ -83,19 +85,18 @@ class WarmCaller:
                 self._drop(address)
             raise
 
-    def _line(self, address: str) -> socket.socket:
-        kept: socket.socket | None = getattr(self._kept, address, None)
+    def _open(self, address: str) -> Stream:
+        kept: Stream | None = getattr(self._kept, address, None)
         if kept is None:
-            host, _, port = address.rpartition(":")
-            kept = socket.create_connection((host, int(port)), timeout=self._timeout_s)
-            kept.settimeout(None)  # connected: from here on an answer takes as long as the run
-            kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            kept.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            try:
+                kept = self._line.dial(address, self._timeout_s)
+            except ConnectionFailed as exc:
+                raise Broken(str(exc)) from exc
             setattr(self._kept, address, kept)
         return kept
 
     def _drop(self, address: str) -> None:
-        kept: socket.socket | None = getattr(self._kept, address, None)
+        kept: Stream | None = getattr(self._kept, address, None)
         if kept is not None:
             delattr(self._kept, address)
             kept.close()
