@@ -10,6 +10,7 @@ import getpass
 import glob
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -202,6 +203,8 @@ def _lines(
     block = ""
     for line in text.splitlines():
         key, value = _split(line)
+        if key == "match" and not follow:
+            line = _tried(value, alias)
         if key in {"host", "match"}:
             block = line
         if key != "include":
@@ -220,6 +223,26 @@ def _lines(
                 yield from _lines(Path(found), home, alias, depth + 1, follow=follow)
         # What follows belongs to the block again, whichever the included file ended in.
         yield block or "Host *"
+
+
+def _tried(criteria: str, alias: str) -> str:
+    """A Match line whose commands were run: paramiko would let them read the terminal."""
+    words, left, passed = _words(criteria), list[str](), True
+    while words:
+        word = words.pop(0)
+        if word.lstrip("!").lower() != "exec":
+            left += [word]
+            continue
+        command = _filled(words.pop(0) if words else "false", {"%h": alias, "%n": alias})
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        passed = passed and (done.returncode == 0) is not word.startswith("!")
+    return f"Match {' '.join(left) or 'all'}" if passed else "Host !*"
 
 
 def _counts(block: str, alias: str) -> bool:
