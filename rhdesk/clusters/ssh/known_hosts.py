@@ -93,7 +93,9 @@ def _is_of(names: str, name: str) -> bool:
             return False
     found = False
     for pattern in names.split(","):
-        if fnmatch.fnmatchcase(name.lower(), pattern.removeprefix("!").lower()):
+        # In these files [ belongs to a name with a port; only * and ? stand for something.
+        plain = pattern.removeprefix("!").lower().replace("[", "[[]")
+        if fnmatch.fnmatchcase(name.lower(), plain):
             if pattern.startswith("!"):
                 return False
             found = True
