@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from difflib import get_close_matches
+from typing import Final, Protocol
 
 import msgspec
 
@@ -14,8 +15,8 @@ from rhdesk.clusters.here import NAME, Here
 from rhdesk.clusters.line import Line
 from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.errors import ConnectionFailed, NotFound
-from rhdesk.models import Cluster, ClusterState, Env, Step
-from rhdesk.wire.messages import EnvSeen, Health
+from rhdesk.models import Cluster, ClusterState, Env, Node, Step
+from rhdesk.wire.messages import EnvSeen, Health, NodeOfRay
 
 _LOOK_S: Final = 2.0
 """No question about a cluster's state takes longer."""
@@ -23,17 +24,48 @@ _RESTART_S: Final = 15.0
 """How long a gateway that died has to be started again by Ray."""
 
 
+class ClusterAdapter(Protocol):
+    """One cluster, however it is reached."""
+
+    def look(self) -> Cluster:
+        """Its state as far as it is known here; nothing is asked over a network."""
+        ...
+
+    async def lines(self) -> list[Line]:
+        """How to speak to each node, the head first.
+
+        Raises:
+            ConnectionFailed: It is not up; the message says what to type, or what died.
+        """
+        ...
+
+    def why_broken(self) -> str:
+        """Which of its processes is gone; empty when all are there, or it is down."""
+        ...
+
+    def up(self) -> AsyncGenerator[Step]: ...
+    def down(self) -> AsyncGenerator[Step]: ...
+
+
 class Clusters:
     """Every cluster of the desk; `here` is always one.
 
     Args:
+        others: Every other one by name; asked each time, for another process may add one.
         timeout_s: Seconds to wait for a servlet to answer, per attempt.
     """
 
-    def __init__(self, here: Here, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        here: Here,
+        *,
+        timeout_s: float,
+        others: Callable[[], Mapping[str, ClusterAdapter]] = dict,
+    ) -> None:
         self._here = here
+        self._others = others
         self._timeout_s = timeout_s
-        self._clients: dict[str, ServletClient] = {}
+        self._clients: dict[tuple[str, str], ServletClient] = {}
 
     async def aclose(self) -> None:
         for client in self._clients.values():
@@ -41,32 +73,70 @@ class Clusters:
         self._clients.clear()
 
     def names(self) -> list[str]:
-        return [NAME]
+        return [NAME, *sorted(self._others())]
 
     async def up(self, name: str) -> AsyncGenerator[Step]:
         async for step in self._known(name).up():
             yield step
 
     async def down(self, name: str) -> AsyncGenerator[Step]:
-        if (client := self._clients.pop(name, None)) is not None:
-            await client.aclose()
+        for key in [key for key in self._clients if key[0] == name]:
+            await self._clients.pop(key).aclose()
         async for step in self._known(name).down():
             yield step
 
     async def look(self, name: str) -> Cluster:
         """Its state, asked for at most two seconds; never raises for one that is down."""
         cluster = self._known(name).look()
-        if cluster.state is not ClusterState.UP:
+        if cluster.state not in {ClusterState.UP, ClusterState.UNREACHABLE}:
             return cluster
         try:
             async with asyncio.timeout(_LOOK_S):
                 health = await (await self.client(name)).health()
         except (TimeoutError, ConnectionFailed) as exc:
+            # This machine's own gateway is broken; of another machine nobody can know.
+            is_here = cluster.kind == NAME
+            state = ClusterState.BROKEN if is_here else ClusterState.UNREACHABLE
             why = f"its gateway does not answer: {str(exc) or 'no answer in time'}"
-            return msgspec.structs.replace(cluster, state=ClusterState.BROKEN, why=why)
+            return msgspec.structs.replace(cluster, state=state, why=why)
+        minutes = round(health.autostop_s / 60) if health.autostop_s >= 0 else -1
         return msgspec.structs.replace(
-            cluster, cpus=health.cpus, envs=tuple(env.name for env in health.envs)
+            cluster,
+            state=ClusterState.UP,
+            why="",
+            cpus=health.cpus,
+            envs=tuple(env.name for env in health.envs),
+            nodes=_nodes(cluster, health, await self._nodes_of_ray(name)),
+            autostop_mins=minutes,
+            idle_s=health.idle_s,
+            seen_at=datetime.now(UTC),
         )
+
+    async def nodes(self, name: str) -> list[Node]:
+        """Every node, the head first; each is asked, and one that is lost says so."""
+        cluster = await self.look(name)
+        return [await self._asked(name, node) for node in cluster.nodes]
+
+    async def _asked(self, name: str, node: Node) -> Node:
+        if node.state is not ClusterState.UP:
+            return node
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                client = await self.client(name, node.name)
+                began = time.perf_counter()
+                health = await client.health()
+        except (TimeoutError, ConnectionFailed, NotFound) as exc:
+            why = f"its gateway does not answer: {str(exc) or 'no answer in time'}"
+            return msgspec.structs.replace(node, state=ClusterState.UNREACHABLE, why=why)
+        took_s = time.perf_counter() - began
+        return msgspec.structs.replace(_filled(node, health), round_trip_s=took_s)
+
+    async def _nodes_of_ray(self, name: str) -> list[NodeOfRay]:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                return await (await self.client(name)).nodes()
+        except (TimeoutError, ConnectionFailed):
+            return []
 
     async def envs(self, name: str) -> list[Env]:
         health = await self.health(name)
@@ -75,31 +145,44 @@ class Clusters:
     async def health(self, name: str) -> Health:
         return await (await self.client(name)).health()
 
-    def line(self, name: str) -> Line:
-        """How to speak to it.
-
-        Raises:
-            ConnectionFailed: It is not up.
-        """
-        return self._known(name).line()
-
     def why_broken(self, name: str) -> str:
         """Which of its processes is gone; empty when all are there, or it is down."""
         return self._known(name).why_broken()
 
-    async def client(self, name: str) -> ServletClient:
-        """The open line; opened anew when the cluster came up again since.
+    async def line(self, name: str, node: str = "") -> Line:
+        """How to speak to a node, by default to the head.
 
         Raises:
             ConnectionFailed: It is not up.
+            NotFound: It has no such node.
         """
-        line = self.line(name)
-        client = self._clients.get(name)
+        lines = await self._known(name).lines()
+        for line in lines:
+            if not node or line.node == node:
+                return line
+        raise NotFound(node, kind=f"node of {name}", near=[line.node for line in lines])
+
+    async def client(self, name: str, node: str = "") -> ServletClient:
+        """The open line to a node, by default the head; opened anew when it came up again since.
+
+        Raises:
+            ConnectionFailed: It is not up.
+            NotFound: It has no such node.
+        """
+        return await self._client(await self.line(name, node))
+
+    async def clients(self, name: str) -> list[ServletClient]:
+        """One for each node, the head's first."""
+        return [await self._client(line) for line in await self._known(name).lines()]
+
+    async def _client(self, line: Line) -> ServletClient:
+        key = line.cluster, line.node
+        client = self._clients.get(key)
         if client is not None and client.line == line:
             return client
         if client is not None:
             await client.aclose()
-        client = self._clients[name] = ServletClient(line, timeout_s=self._timeout_s)
+        client = self._clients[key] = ServletClient(line, timeout_s=self._timeout_s)
         return client
 
     async def revive_env(self, name: str, env: str) -> str:
@@ -124,10 +207,51 @@ class Clusters:
             else:
                 return why
 
-    def _known(self, name: str) -> Here:
-        if name != NAME:
-            raise NotFound(name, kind="cluster", near=self.names())
-        return self._here
+    def _known(self, name: str) -> ClusterAdapter:
+        if name == NAME:
+            return self._here
+        others = self._others()
+        if name not in others:
+            raise NotFound(name, kind="cluster", near=get_close_matches(name, self.names(), 3))
+        return others[name]
+
+
+def _nodes(cluster: Cluster, head: Health, seen: list[NodeOfRay]) -> tuple[Node, ...]:
+    """Every node, the head first, as far as the head knows it."""
+    known = {node.name: node for node in cluster.nodes}
+    first = _filled(known.get(head.node) or Node(name=head.node), head)
+    nodes = [msgspec.structs.replace(first, state=ClusterState.UP, why="")]
+    for each in sorted(seen, key=lambda node: not node.is_alive):
+        if each.name in {node.name for node in nodes}:
+            continue  # a node that came back is there twice: as it is, and as it died
+        node = known.get(each.name) or Node(name=each.name)
+        why = "" if each.is_alive else f"Ray lost it: {each.why or 'it does not answer'}"
+        nodes.append(
+            msgspec.structs.replace(
+                node,
+                role="worker",
+                state=ClusterState.UP if each.is_alive else ClusterState.BROKEN,
+                why=why,
+                cpus=int(each.resources.get("CPU", 0)),
+                gpus=int(each.resources.get("GPU", 0)),
+                memory_bytes=int(each.resources.get("memory", 0)),
+            )
+        )
+    listed = {node.name for node in nodes}
+    return (*nodes, *(node for node in cluster.nodes if node.name not in listed))
+
+
+def _filled(node: Node, health: Health) -> Node:
+    return msgspec.structs.replace(
+        node,
+        python=health.python,
+        ray=health.ray,
+        cpus=health.cpus,
+        gpus=health.gpus,
+        gpu_model=health.gpu_model,
+        memory_bytes=health.memory_bytes,
+        envs=tuple(env.name for env in health.envs),
+    )
 
 
 def _env(cluster: str, seen: EnvSeen) -> Env:

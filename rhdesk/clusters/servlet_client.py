@@ -26,6 +26,7 @@ from rhdesk.wire.messages import (
     Keys,
     LiveSeen,
     MakeEnv,
+    NodeOfRay,
     RunSeen,
     error_of,
     pack,
@@ -66,6 +67,14 @@ class ServletClient:
 
     async def stats(self) -> list[NodeStats]:
         return unpack(await self._ask("GET", self._gateway(routes.STATS)), list[NodeStats])
+
+    async def nodes(self) -> list[NodeOfRay]:
+        """Every node as Ray sees it."""
+        return unpack(await self._ask("GET", self._gateway(routes.NODES)), list[NodeOfRay])
+
+    async def autostop(self, after_s: float) -> None:
+        """Have it end itself after so many seconds in which nothing ran; below 0 is never."""
+        await self._ask("PUT", self._gateway(routes.AUTOSTOP), content=pack(after_s))
 
     async def make_env(self, asked: MakeEnv) -> AsyncGenerator[Step]:
         """Make an environment; yields what it does, step by step.

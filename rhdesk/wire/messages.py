@@ -172,6 +172,35 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ray: str = ""
     python: str = ""
     envs: tuple[EnvSeen, ...] = ()
+    node: str = ""
+    memory_bytes: int = 0
+    gpus: int = 0
+    gpu_model: str = ""
+    idle_s: float = 0.0
+    """Seconds since anything ran on the node, or anybody called."""
+    autostop_s: float = -1.0
+    """It ends itself when it was idle for so long; below 0 is never."""
+    servlet: str = ""
+    """Hash of the code that serves."""
+
+
+class NodeOfRay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node as Ray's head sees it; one that is lost stays in the list."""
+
+    name: str
+    address: str
+    is_alive: bool
+    why: str = ""
+    resources: dict[str, float] = {}
+
+
+class Retired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an env servlet answers when it is asked to make way for newer code."""
+
+    is_retired: bool
+    """It takes no more calls, and has nothing that anybody could miss."""
+    why: str = ""
+    """What it still has to do."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rhdesk.errors import BadInput, NotFound, RunFailed, error_classes
+from rhdesk.errors import BadInput, NotFound, RunFailed, ServletDied, error_classes
 from rhdesk.wire.frames import Frame, Kind, frame
 from rhdesk.wire.messages import (
     JSON_TYPE,
@@ -21,6 +21,7 @@ from rhdesk.wire.messages import (
     Failed,
     GoLive,
     Keys,
+    Retired,
     RunEnd,
     TakeOn,
     pack,
@@ -28,6 +29,7 @@ from rhdesk.wire.messages import (
 )
 from rhdesk.wire.payload import Payload
 from rhdesk.wire.routes import H_CALL
+from rhdesk_servlet.activity import Activity
 from rhdesk_servlet.asgi import Request, answer, answer_frames
 from rhdesk_servlet.code import CodeFolder
 from rhdesk_servlet.live import LiveNames, Pointer
@@ -49,7 +51,10 @@ class EnvServlet:
         switch: Switch,
         objects: ObjectFolder,
         pool: Pool,
+        activity: Activity,
     ) -> None:
+        self._activity = activity
+        self._is_retired = False
         self._runs = runs
         self._code = code
         self._live = live
@@ -58,6 +63,10 @@ class EnvServlet:
         self._pool = pool
 
     async def __call__(self, request: Request) -> None:
+        if self._is_retired:
+            raise ServletDied("this env servlet made way for newer code", reason="replaced")
+        if request.method != "GET" and request.parts[1:] != ["retire"]:
+            self._activity.note()  # who only looks does not keep the node up
         match [request.method, *request.parts]:
             case ("POST", "v1", "call"):
                 await self._call(request)
@@ -79,6 +88,8 @@ class EnvServlet:
             case ("PUT", "v1", "interpreter"):
                 taken = unpack((await request.body()).view, TakeOn)
                 await answer(request, [pack(await self._switch.take_on(taken))])
+            case ("POST", "v1", "retire"):
+                await answer(request, [pack(self._retire())])
             case ("POST", "v1", "code", "missing"):
                 hashes = unpack((await request.body()).view, list[str])
                 await answer(request, [pack(self._code.missing(hashes))])
@@ -115,6 +126,12 @@ class EnvServlet:
             await answer(request, frame(whole.kind, whole.body))
             return
         await answer_frames(request, self._runs.follow(run.run_id, lines=called.lines))
+
+    def _retire(self) -> Retired:
+        """Take no more calls, unless there is something that somebody would miss."""
+        why = self._runs.why_needed() or self._pool.why_needed()
+        self._is_retired = not why
+        return Retired(is_retired=self._is_retired, why=why)
 
     async def _follow(self, request: Request, run_id: str) -> None:
         if self._runs.seen(run_id).status == "unknown":

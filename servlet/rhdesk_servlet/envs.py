@@ -65,6 +65,7 @@ class EnvBuilder:
         uv: The uv program; found when None.
         compile_bytecode: Whether every module is compiled at install, rather than at first import.
         clock: Seconds, from any origin.
+        wheels: A folder of them that packages come from instead of an index.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class EnvBuilder:
         uv: Path | None = None,
         compile_bytecode: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        wheels: str = "",
     ) -> None:
         self._folder = folder
+        self._wheels = ("--no-index", "--find-links", wheels) if wheels else ()
         self._own = tuple(servlet_requirements)
         self._python = python
         self._compile = compile_bytecode
@@ -409,7 +412,8 @@ class EnvBuilder:
         said: dict[bool, list[str]] = {}
         for offline in (True, False) if self._is_offline else (False, True):
             keep_open = (turn.descriptor,) if turn is not None else ()
-            child = self._uv.child(args, cwd=cwd, offline=offline, turn=keep_open)
+            source = self._wheels if args[0] == "pip" else ()
+            child = self._uv.child((*args, *source), cwd=cwd, offline=offline, turn=keep_open)
             try:
                 async with aclosing(child.lines()) as lines:
                     async for line in lines:

@@ -1,4 +1,4 @@
-"""One per cluster: hands out addresses, makes and drops environments, samples the load.
+"""One per node: hands out addresses, makes and drops environments, samples the load.
 
 It keeps nothing in memory that matters: each env servlet describes itself in a file, so a gateway
 that was killed and started again knows what it knew.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import logging
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -29,20 +31,51 @@ from rhdesk.wire.messages import (
     Health,
     LiveSeen,
     MakeEnv,
+    NodeOfRay,
+    Retired,
     TakeOn,
     error_of,
     pack,
     unpack,
 )
-from rhdesk_servlet import load
+from rhdesk_servlet import gpus, load
+from rhdesk_servlet.activity import Activity, Autostop
 from rhdesk_servlet.asgi import Request, answer, answer_frames
 from rhdesk_servlet.envs import EnvBuilder
+from rhdesk_servlet.node import end_itself
 from rhdesk_servlet.serve import EnvConfig, read_token
 from rhdesk_servlet.telling import Telling
 
+_log = logging.getLogger(__name__)
 BASE = "base"
+_LOOK_S = 1.0
+"""How often it is looked whether the node is idle, or an env servlet of older code is."""
 _ASK_S = 360.0
 """For an answer of an env servlet that imports new code first."""
+
+
+class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway is told when it starts."""
+
+    name: str
+    cluster_id: str
+    folder: str
+    ray_address: str
+    host: str = "127.0.0.1"
+    port: int
+    """The gateway's; fixed, so that one started again is found where it was."""
+    venvs: str
+    """Where environments are built; shared by clusters of this user on this machine."""
+    ray_temp: str = ""
+    """Ray's folder on this node; tells it from another node on the same machine."""
+    node: str = ""
+    is_head: bool = True
+    wheels: str = ""
+    """Folder of wheels that environments are built from, where the node has no index."""
+    code: str = ""
+    """Folder of the servlet's code; its name is the hash of what is in it."""
+    autostop_s: float = -1.0
+    """End the node after so many seconds in which nothing ran; below 0 is never."""
 
 
 class EnvFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,44 +90,57 @@ class EnvFile(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
 
 
-StartEnv = Callable[[EnvConfig, str, str, tuple[str, ...]], Awaitable[None]]
-"""Starts an env servlet: its config, its interpreter, its lock and its packages."""
-StopEnv = Callable[[str], Awaitable[None]]
+class RayOfNode(Protocol):
+    """What the gateway asks of Ray, on its own node (`ray_host`)."""
+
+    version: str
+
+    async def start_env(
+        self, config: EnvConfig, python: str, lock: str, packages: tuple[str, ...]
+    ) -> None: ...
+    async def stop_env(self, name: str) -> None: ...
+    def nodes(self) -> list[NodeOfRay]: ...
+    async def idle_s(self, node: str) -> float: ...
+    async def end(self, node: str, why: str) -> None: ...
 
 
 class Gateway:
     """The gateway's verbs as an ASGI handler.
 
     Args:
-        folder: The cluster's folder on this node.
-        start_env, stop_env: How this cluster runs an env servlet (`ray_host`).
+        config: Its cluster and node.
+        ray: How env servlets are run, and what the other nodes are.
     """
 
-    def __init__(
-        self,
-        name: str,
-        cluster_id: str,
-        folder: Path,
-        builder: EnvBuilder,
-        start_env: StartEnv,
-        stop_env: StopEnv,
-        ray: str,
-    ) -> None:
-        self._name = name
-        self._cluster_id = cluster_id
-        self._folder = folder
+    def __init__(self, config: ClusterConfig, builder: EnvBuilder, ray: RayOfNode) -> None:
+        self._config = config
+        self._name = config.name
+        self._cluster_id = config.cluster_id
+        self._folder = Path(config.folder)
         self._builder = builder
-        self._start_env = start_env
-        self._stop_env = stop_env
         self._ray = ray
+        self._start_env = ray.start_env
+        self._stop_env = ray.stop_env
         self._started_at = time.time()
+        self._activity = Activity(self._folder)
+        self._autostop = Autostop(self._folder, config.autostop_s)
+        self._gpus = gpus.look()
+        self._renewing = asyncio.Lock()
 
     async def __call__(self, request: Request) -> None:
+        if request.method != "GET":
+            self._activity.note()  # who only looks does not keep it up
         match [request.method, *request.parts]:
             case ("GET", "v1", "health"):
                 await answer(request, [pack(self._health())])
             case ("GET", "v1", "stats"):
-                await answer(request, [pack([load.sample(self._name)])])
+                sample = await asyncio.to_thread(load.sample, self._config.node or self._name)
+                await answer(request, [pack([sample])])
+            case ("GET", "v1", "nodes"):
+                await answer(request, [pack(await asyncio.to_thread(self._ray.nodes))])
+            case ("PUT", "v1", "autostop"):
+                self._autostop.set(unpack((await request.body()).view, float))
+                await answer(request, [])
             case ("POST", "v1", "envs"):
                 asked = unpack((await request.body()).view, MakeEnv)
                 await answer_frames(request, self._make(asked))
@@ -116,10 +162,62 @@ class Gateway:
             pid=os.getpid(),
             started_at=self._started_at,
             cpus=os.cpu_count() or 1,
-            ray=self._ray,
+            ray=self._ray.version,
             python=sys.version.split()[0],
             envs=tuple(self._seen(name) for name in self._names()),
+            node=self._config.node,
+            memory_bytes=load.memory_bytes(),
+            gpus=len(self._gpus),
+            gpu_model=self._gpus[0].model if self._gpus else "",
+            idle_s=self._activity.idle_s(),
+            autostop_s=self._autostop.after_s,
+            servlet=Path(self._config.code).name,
         )
+
+    async def tend(self) -> None:
+        """End the cluster when it was idle for long enough, and have old code replaced."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self._config.is_head and self._autostop.is_due(self._activity.idle_s()):
+                await self._end_if_all_idle()
+            await self._renew()
+
+    async def _end_if_all_idle(self) -> None:
+        """All nodes or none: one that only waits for the others is not idle."""
+        me = self._config.node
+        found = await asyncio.to_thread(self._ray.nodes)
+        others = [each.name for each in found if each.is_alive and each.name != me]
+        try:
+            idle_s = [await self._ray.idle_s(node) for node in others]
+        except ServletDied as exc:
+            _log.warning("whether the cluster is idle cannot be known: %s", exc)
+            return
+        if not self._autostop.is_due(min([self._activity.idle_s(), *idle_s])):
+            return
+        why = f"it stopped itself after {self._autostop.spelled()} in which nothing ran"
+        for node in others:
+            try:
+                await self._ray.end(node, why)
+            except ServletDied as exc:
+                _log.warning("%s could not be told to end: %s", node, exc)
+        end_itself(self._folder, why)
+        await asyncio.sleep(_ASK_S)
+
+    async def _renew(self) -> None:
+        """Replace env servlets of older code that have nothing to do; none loses anything."""
+        for name in self._names():
+            file = self._read(name)
+            if file.config.code == self._config.code or not processes.is_alive(file.process):
+                continue
+            async with self._renewing:  # who asks for it meanwhile waits for the new one
+                try:
+                    retired = unpack(await self._post(file.address, routes.RETIRE, b""), Retired)
+                    if retired.is_retired:
+                        config = msgspec.structs.replace(file.config, code=self._config.code)
+                        await self._stop_env(name)
+                        await self._start_env(config, file.python, file.lock, file.packages)
+                except RhdeskError as exc:
+                    _log.warning("%s could not be replaced: %s", name, exc)
 
     def _names(self) -> list[str]:
         files = (self._folder / "envs").glob("*/servlet.json")
@@ -150,12 +248,14 @@ class Gateway:
 
     async def _ensure(self, name: str) -> EnvSeen:
         """The env servlet, started again if it died."""
-        seen = self._seen(name)
-        if seen.state != "up":
-            file = self._read(name)
-            await self._start_env(file.config, file.python, file.lock, file.packages)
+        async with self._renewing:
             seen = self._seen(name)
-        return seen
+            if seen.state != "up":
+                file = self._read(name)
+                config = msgspec.structs.replace(file.config, code=self._config.code)
+                await self._start_env(config, file.python, file.lock, file.packages)
+                seen = self._seen(name)
+            return seen
 
     async def _make(self, asked: MakeEnv) -> AsyncGenerator[list[Frame]]:
         spec = asked.spec
@@ -189,6 +289,8 @@ class Gateway:
             folder=str(self._folder),
             cluster_id=self._cluster_id,
             env_vars=spec.env_vars,
+            node=self._config.node,
+            code=self._config.code,
         )
         if self._is_up(config.name) and not asked.force:
             taken = TakeOn(python=python, env_vars=spec.env_vars, name=asked.name, live=asked.live)
@@ -216,6 +318,8 @@ class Gateway:
     ) -> AsyncGenerator[Step]:
         """Have an env servlet that is up be as is asked, without a call that fails."""
         file = self._read(config.name)
+        # Until it has nothing to do, it may run older code than this gateway.
+        config = msgspec.structs.replace(config, code=file.config.code)
         is_current = (file.config, file.python, file.lock) == (config, taken.python, lock)
         if is_current and taken.live is None:
             yield Step(what="env servlet", state=StepState.DONE, detail="already up")
@@ -223,7 +327,8 @@ class Gateway:
         tell = Telling("go live" if is_current else "take on the new packages", time.monotonic)
         yield tell.started(taken.name or config.name)
         try:
-            seen = await self._ask(file.address, routes.INTERPRETER, pack(taken))
+            answered = await self._put(file.address, routes.INTERPRETER, pack(taken))
+            seen = unpack(answered, LiveSeen)
             if seen.why:
                 raise SetupFailed(seen.why)
         except RhdeskError as exc:
@@ -237,14 +342,20 @@ class Gateway:
             whole_file.write(place, [msgspec.json.encode(told)])
         yield tell.done(seen.instance)
 
-    async def _ask(self, address: str, route: str, body: bytes) -> LiveSeen:
+    async def _put(self, address: str, route: str, body: bytes) -> bytes:
+        return await self._ask("PUT", address, route, body)
+
+    async def _post(self, address: str, route: str, body: bytes) -> bytes:
+        return await self._ask("POST", address, route, body)
+
+    async def _ask(self, method: str, address: str, route: str, body: bytes) -> bytes:
         """Put a question to an env servlet of this node."""
         told = {"authorization": f"Bearer {read_token(self._folder)}"}
 
         def ask() -> tuple[int, bytes]:
             connection = http.client.HTTPConnection(address, timeout=_ASK_S)
             try:
-                connection.request("PUT", route, body, told)
+                connection.request(method, route, body, told)
                 answer = connection.getresponse()
                 return answer.status, answer.read()
             finally:
@@ -256,7 +367,7 @@ class Gateway:
             raise ServletDied(f"the env servlet did not answer: {exc}") from exc
         if status != HTTPStatus.OK:
             raise error_of(unpack(data, Fault))
-        return unpack(data, LiveSeen)
+        return data
 
     async def _drop(self, name: str) -> None:
         self._read(name)

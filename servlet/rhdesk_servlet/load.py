@@ -1,4 +1,4 @@
-"""How busy this node is, from /proc."""
+"""How busy this node is, from /proc and nvidia-smi."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rhdesk.models import NodeStats
+from rhdesk_servlet import gpus
 
 _last: list[tuple[int, int]] = []
 
@@ -23,7 +24,13 @@ def sample(node: str) -> NodeStats:
         cpu_percent=100.0 * (busy - before_busy) / spent if spent else 0.0,
         memory_used_bytes=memory["MemTotal"] - memory["MemAvailable"],
         memory_total_bytes=memory["MemTotal"],
+        gpus=gpus.look(),
     )
+
+
+def memory_bytes() -> int:
+    """What the machine has."""
+    return _memory()["MemTotal"]
 
 
 def _ticks() -> tuple[int, int]:

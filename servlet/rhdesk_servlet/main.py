@@ -1,4 +1,4 @@
-"""``python -m rhdesk_servlet``: what the desk starts on a cluster's head, once Ray runs there."""
+"""``python -m rhdesk_servlet``: what is started on a cluster's machines."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ def main() -> None:
     """``start CONFIG``: gateway and base env servlet; ends when both answer.
 
     ``env CONFIG``: one env servlet in this process, without Ray.
+
+    ``node VERB``: start, end or look at this machine as a node; see `rhdesk_servlet.node`.
     """
     verb, file = sys.argv[1:3]
+    if verb == "node":
+        from rhdesk_servlet import node
+
+        node.main(file)
+        return
     data = Path(file).read_bytes()
     try:
         if verb == "start":
-            from rhdesk_servlet.ray_host import ClusterConfig, start_cluster
+            from rhdesk_servlet.gateway import ClusterConfig
+            from rhdesk_servlet.ray_host import start_cluster
 
             start_cluster(msgspec.json.decode(data, type=ClusterConfig))
         elif verb == "env":

@@ -299,6 +299,11 @@ class Pool:
         running = sum(len(worker.jobs) for worker in self._workers.values())
         return len(self._workers), running + len(self._waiting)
 
+    def why_needed(self) -> str:
+        """What would be lost with these workers; empty when nothing."""
+        kept = ", ".join(sorted(self._instances))
+        return f"it holds the state of {kept}" if kept else ""
+
     # ---- workers
 
     def _pump(self) -> None:

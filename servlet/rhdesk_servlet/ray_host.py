@@ -24,49 +24,91 @@ import msgspec
 import ray
 import uvloop
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rhdesk import processes, whole_file
-from rhdesk.errors import SetupFailed
+from rhdesk.errors import ServletDied, SetupFailed
+from rhdesk.wire.messages import NodeOfRay
+from rhdesk_servlet.activity import Activity
 from rhdesk_servlet.asgi import guarded
 from rhdesk_servlet.auth import Doorman
 from rhdesk_servlet.envs import EnvBuilder
-from rhdesk_servlet.gateway import BASE, EnvFile, Gateway
+from rhdesk_servlet.gateway import BASE, ClusterConfig, EnvFile, Gateway
+from rhdesk_servlet.node import end_itself
 from rhdesk_servlet.serve import EnvConfig, listen, read_token, serve, serve_env
 
 NAMESPACE: Final = "rhdesk"
 _START_S: Final = 60.0
-
-
-class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway is told when it starts."""
-
-    name: str
-    cluster_id: str
-    folder: str
-    ray_address: str
-    host: str = "127.0.0.1"
-    port: int
-    """The gateway's; fixed, so that one started again is found where it was."""
-    venvs: str
-    """Where environments are built; shared by clusters of this user on this machine."""
+_ASK_S: Final = 5.0
 
 
 def start_cluster(config: ClusterConfig) -> None:
-    """Start the gateway and the base env servlet in a running Ray; returns when both answer."""
-    _connect(config.ray_address)
+    """Start this node's gateway and base env servlet in a running Ray; returns when both answer.
+
+    A gateway that is there already is replaced: it may be one of older code.
+    """
+    _connect(config)
+    _end_actor(_gateway_name(config.node))
     gateway = _GatewayActor.options(  # type: ignore[attr-defined]
-        name="gateway", lifetime="detached", num_cpus=0, max_restarts=-1
+        name=_gateway_name(config.node),
+        lifetime="detached",
+        num_cpus=0,
+        max_restarts=-1,
+        scheduling_strategy=_here(),
+        runtime_env=_runtime(sys.executable, config.code),
     ).remote(msgspec.json.encode(config))
     ray.get(gateway.ready.remote(), timeout=_START_S)
     base = EnvConfig(
-        name=BASE, folder=config.folder, cluster_id=config.cluster_id, host=config.host
+        name=BASE,
+        folder=config.folder,
+        cluster_id=config.cluster_id,
+        host=config.host,
+        node=config.node,
+        code=config.code,
     )
-    asyncio.run(_start_env(base, sys.executable, "", ()))
+    if not (base.place / "servlet.json").exists():
+        asyncio.run(_start_env(base, sys.executable, "", ()))
 
 
-def _connect(address: str) -> None:
+def _gateway_name(node: str) -> str:
+    return f"gateway:{node}"
+
+
+def _env_name(node: str, env: str) -> str:
+    return f"env:{node}:{env}"
+
+
+def _here() -> NodeAffinitySchedulingStrategy:
+    """On this node, or not at all."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def _runtime(python: str, code: str) -> dict[str, Any]:
+    """An interpreter, and the servlet's code in it: not always that which Ray was started with."""
+    runtime: dict[str, Any] = {"py_executable": python}
+    return runtime | ({"env_vars": {"PYTHONPATH": code}} if code else {})
+
+
+def _end_actor(name: str) -> None:
+    """End an actor, and return when its name is free; none is fine."""
+    try:
+        actor = ray.get_actor(name, namespace=NAMESPACE)
+    except ValueError:
+        return
+    ray.kill(actor, no_restart=True)
+    give_up = time.monotonic() + _START_S
+    while time.monotonic() < give_up:
+        try:
+            ray.get_actor(name, namespace=NAMESPACE)
+        except ValueError:
+            return
+        time.sleep(0.05)
+
+
+def _connect(config: ClusterConfig) -> None:
     ray.init(
-        address=address,
+        address=config.ray_address,
+        _temp_dir=config.ray_temp,
         namespace=NAMESPACE,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -82,25 +124,26 @@ async def _start_env(config: EnvConfig, python: str, lock: str, packages: tuple[
     """
     config.place.mkdir(mode=0o700, parents=True, exist_ok=True)
     actor = _EnvActor.options(  # type: ignore[attr-defined]
-        name=f"env:{config.name}",
+        name=_env_name(config.node, config.name),
         lifetime="detached",
         num_cpus=0,
-        runtime_env={"py_executable": python},
+        scheduling_strategy=_here(),
+        runtime_env=_runtime(python, config.code),
     ).remote(msgspec.json.encode(config), lock, packages)
     try:
         await asyncio.wait_for(actor.ready.remote(), _START_S)
     except (TimeoutError, RayError) as exc:
-        await _stop_env(config.name)
+        await _stop_env(config.node, config.name)
         raise SetupFailed(
             f"the env servlet of {config.name} did not start with {python}",
             output=str(exc)[-2000:],
         ) from exc
 
 
-async def _stop_env(name: str) -> None:
+async def _stop_env(node: str, name: str) -> None:
     """End an env servlet and everything its runs started; none is fine."""
     try:
-        actor = ray.get_actor(f"env:{name}", namespace=NAMESPACE)
+        actor = ray.get_actor(_env_name(node, name), namespace=NAMESPACE)
     except ValueError:
         return
     try:
@@ -115,6 +158,60 @@ async def _stop_env(name: str) -> None:
         if not any(processes.is_alive(each) for each in family):
             break
         await asyncio.sleep(0.05)
+
+
+class _RayOfNode:
+    """What the gateway asks of Ray, on its own node."""
+
+    version = ray.__version__
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    async def start_env(
+        self, config: EnvConfig, python: str, lock: str, packages: tuple[str, ...]
+    ) -> None:
+        await _start_env(config, python, lock, packages)
+
+    async def stop_env(self, name: str) -> None:
+        await _stop_env(self._node, name)
+
+    def nodes(self) -> list[NodeOfRay]:
+        """Every node Ray has had, those that died too. Blocking."""
+        return [
+            NodeOfRay(
+                name=str(each["NodeName"]),
+                address=str(each["NodeManagerAddress"]),
+                is_alive=bool(each["Alive"]),
+                why=str(each.get("DeathReasonMessage") or ""),
+                resources={k: float(v) for k, v in each["Resources"].items() if ":" not in k},
+            )
+            for each in ray.nodes()  # type: ignore[no-untyped-call]
+        ]
+
+    async def idle_s(self, node: str) -> float:
+        """Seconds since anything happened on another node, asked through Ray.
+
+        Raises:
+            ServletDied: Its gateway does not answer.
+        """
+        try:
+            gateway = ray.get_actor(_gateway_name(node), namespace=NAMESPACE)
+            return float(await asyncio.wait_for(gateway.idle_s.remote(), _ASK_S))
+        except (ValueError, TimeoutError, RayError) as exc:
+            raise ServletDied(f"the gateway of {node} does not answer: {exc}") from exc
+
+    async def end(self, node: str, why: str) -> None:
+        """Have another node end itself.
+
+        Raises:
+            ServletDied: Its gateway does not answer.
+        """
+        try:
+            gateway = ray.get_actor(_gateway_name(node), namespace=NAMESPACE)
+            await asyncio.wait_for(gateway.end.remote(why), _ASK_S)
+        except (ValueError, TimeoutError, RayError) as exc:
+            raise ServletDied(f"the gateway of {node} does not answer: {exc}") from exc
 
 
 class _Served:
@@ -193,21 +290,31 @@ class _GatewayActor:
         config = self._config
         folder = Path(config.folder)
         gateway = Gateway(
-            config.name,
-            config.cluster_id,
-            folder,
+            config,
             # Modules are compiled when first imported: all of Ray's would take longer to compile
             # than everything else an environment needs.
-            EnvBuilder(Path(config.venvs), servlet_requirements(), compile_bytecode=False),
-            _start_env,
-            _stop_env,
-            ray.__version__,
+            EnvBuilder(
+                Path(config.venvs),
+                servlet_requirements(),
+                compile_bytecode=False,
+                wheels=config.wheels,
+            ),
+            _RayOfNode(config.node),
         )
         application: Any = guarded(Doorman(config.cluster_id, read_token(folder)), gateway)
-        await serve(application, listen(config.host, config.port), ready)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(gateway.tend())
+            await serve(application, listen(config.host, config.port), ready)
 
     def ready(self) -> str:
         return self._served.wait()
+
+    def idle_s(self) -> float:
+        """Asked by the head, which ends all nodes or none."""
+        return Activity(Path(self._config.folder)).idle_s()
+
+    def end(self, why: str) -> None:
+        end_itself(Path(self._config.folder), why)
 
 
 def servlet_requirements() -> tuple[str, ...]:

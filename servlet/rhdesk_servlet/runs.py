@@ -36,6 +36,8 @@ _BATCH: Final = 512
 _CLEAN_S: Final = 600.0
 _KEEP_SPOOLS_S: Final = 7 * 86400.0
 """Desks fetch lines while a run lasts, or when they come back; after a week nobody will."""
+_FETCH_S: Final = 86400.0
+"""A result nobody fetched keeps an env servlet of older code for a day."""
 _KEEP_ITEMS: Final = 256
 """Items of a generator kept behind its reader."""
 _CHUNK_S: Final = 0.02
@@ -66,6 +68,8 @@ class Run:
         self.why_cancelled = ""
         self.timer: asyncio.TimerHandle | None = None
         self.readers = 0
+        self.was_taken = False
+        """Somebody has heard how it ended."""
         self.left_at = time.monotonic()
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -185,6 +189,19 @@ class Runs:
         except KeyError:
             raise NotFound(run_id, kind="run") from None
 
+    def is_any_running(self) -> bool:
+        return bool(self._active)
+
+    def why_needed(self) -> str:
+        """What would be lost with this memory; empty when nothing."""
+        if self._active:
+            return f"{len(self._active)} runs have not ended"
+        if any(run.readers for run in self._runs.values()):
+            return "somebody reads a run"
+        latest = time.time() - _FETCH_S
+        waiting = sum(not r.was_taken and r.ended_at > latest for r in self._runs.values())
+        return f"{waiting} results were not fetched" if waiting else ""
+
     def seen(self, run_id: str) -> RunSeen:
         """What is known of a run, also of one an earlier env servlet had."""
         if (run := self._runs.get(run_id)) is not None:
@@ -226,6 +243,7 @@ class Runs:
                     break
                 await run.change(_POLL_S)
             yield [self._last(run)]
+            run.was_taken = True
         finally:
             reader.close()
             run.readers -= 1
@@ -234,6 +252,7 @@ class Runs:
     def answer_at_once(self, run: Run) -> Frame | None:
         """The frame that ends *run*, if that is all there is to say of it."""
         if run.is_finished and not run.has_lines and not run.next_item:
+            run.was_taken = True
             return self._last(run)
         return None
 

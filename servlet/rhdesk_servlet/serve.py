@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from rhdesk.errors import ServletDied
+from rhdesk_servlet.activity import Activity
 from rhdesk_servlet.app import EnvServlet
 from rhdesk_servlet.asgi import guarded
 from rhdesk_servlet.auth import Doorman
@@ -33,6 +34,9 @@ class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: str
     host: str = "127.0.0.1"
     env_vars: dict[str, str] = {}
+    node: str = ""
+    code: str = ""
+    """Folder of the servlet's own code that it runs."""
     workers: int = 0
     """Function workers at most; 0 is four per core, but at least eight."""
 
@@ -63,11 +67,13 @@ async def serve_env(config: EnvConfig, ready: Callable[[str], None]) -> None:
     code, live = CodeFolder(folder / "code"), LiveNames(config.place / "live", config.cluster_id)
     switch = Switch(code, live, pool, config.place / "spools")
     objects = ObjectFolder(folder / "objects")
-    application = EnvServlet(runs, code, live, switch, objects, pool)
+    activity = Activity(folder)
+    application = EnvServlet(runs, code, live, switch, objects, pool, activity)
     doorman = Doorman(config.cluster_id, read_token(folder))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runs.tend())
         tasks.create_task(_need(pool))
+        tasks.create_task(activity.keep_noting(runs.is_any_running))
         await serve(guarded(doorman, application), listen(config.host), ready)
     await pool.close()
 
