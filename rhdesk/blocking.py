@@ -26,6 +26,7 @@ from rhdesk.models import (
     AuditHead,
     Check,
     Cluster,
+    ClusterSpec,
     Conflict,
     DaemonState,
     Diff,
@@ -40,6 +41,7 @@ from rhdesk.models import (
     Lineage,
     LogHit,
     LogLine,
+    Node,
     NodeStats,
     Provider,
     Record,
@@ -98,8 +100,14 @@ class Desk:
 
     # ---- clusters
 
-    def up(self, cluster: str = "here") -> Iterator[Step]:
-        return self.iterate(partial(self.asynchronous.up, cluster))
+    def add_cluster(self, spec: ClusterSpec) -> None:
+        self.portal.call(self.asynchronous.add_cluster, spec)
+
+    def forget_cluster(self, name: str) -> None:
+        self.portal.call(self.asynchronous.forget_cluster, name)
+
+    def up(self, cluster: str = "here", *, host_key: str = "") -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.up, cluster, host_key=host_key))
 
     def down(self, cluster: str = "here") -> Iterator[Step]:
         return self.iterate(partial(self.asynchronous.down, cluster))
@@ -115,6 +123,12 @@ class Desk:
 
     def stats(self, cluster: str = "here") -> list[NodeStats]:
         return self.portal.call(self.asynchronous.stats, cluster)
+
+    def nodes(self, cluster: str = "here") -> list[Node]:
+        return self.portal.call(self.asynchronous.nodes, cluster)
+
+    def autostop(self, cluster: str, minutes: float) -> None:
+        self.portal.call(self.asynchronous.autostop, cluster, minutes)
 
     def doctor(self, cluster: str = "here") -> list[Check]:
         return self.portal.call(self.asynchronous.doctor, cluster)
@@ -247,11 +261,15 @@ class Desk:
     def envs(self, cluster: str = "here") -> list[Env]:
         return self.portal.call(self.asynchronous.envs, cluster)
 
-    def make_env(self, spec: EnvSpec, *, on: str = "here", force: bool = False) -> Iterator[Step]:
-        return self.iterate(partial(self.asynchronous.make_env, spec, on=on, force=force))
+    def make_env(
+        self, spec: EnvSpec, *, on: str = "here", nodes: Sequence[str] = (), force: bool = False
+    ) -> Iterator[Step]:
+        return self.iterate(
+            partial(self.asynchronous.make_env, spec, on=on, nodes=nodes, force=force)
+        )
 
-    def drop_env(self, name: str, *, on: str = "here") -> None:
-        self.portal.call(partial(self.asynchronous.drop_env, name, on=on))
+    def drop_env(self, name: str, *, on: str = "here", nodes: Sequence[str] = ()) -> None:
+        self.portal.call(partial(self.asynchronous.drop_env, name, on=on, nodes=nodes))
 
     # ---- calls
 

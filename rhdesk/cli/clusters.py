@@ -1,32 +1,77 @@
-"""``rhdesk up | down | status | stats | doctor``."""
+"""``rhdesk up | down | status | doctor``."""
 
 from __future__ import annotations
 
 import click
+import msgspec
 
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json, at_desk, show_steps
 from rhdesk.desk import AsyncDesk
-from rhdesk.models import Check, Cluster, NodeStats
+from rhdesk.models import Check, Cluster, ClusterSpec
 
 _name = click.argument("cluster", default="here")
 
 
 @click.command()
 @_name
+@click.argument("hosts", nargs=-1)
+@click.option("--host-key", default="", help="Trust a new host with this fingerprint: SHA256:...")
+@click.option("--user", default="", help="Instead of what ~/.ssh/config says; likewise the next.")
+@click.option("--port", default=0, help="Of sshd.")
+@click.option("--key", default="", help="File of the private key.")
+@click.option("--jump", default="", help="Host to go through.")
+@click.option("--python", default="", help="Interpreter on the hosts.")
+@click.option("--prelude", multiple=True, help="Shell line in front: module load python.")
+@click.option("--autostop", default=None, type=int, help="Minutes without a run; -1 is never.")
 @as_json
-def up(cluster: str, as_json: bool) -> None:
-    """Bring CLUSTER up, or find it up. `here` is this machine."""
+def up(
+    cluster: str,
+    hosts: tuple[str, ...],
+    host_key: str,
+    user: str,
+    port: int,
+    key: str,
+    jump: str,
+    python: str,
+    prelude: tuple[str, ...],
+    autostop: int | None,
+    as_json: bool,
+) -> None:
+    """Bring CLUSTER up, or find it up: `here`, a host of ~/.ssh/config, or one with HOSTS.
+
+    rhdesk up gpubox, rhdesk up ada@10.0.0.3, rhdesk up lab gpu-1 gpu-2 gpu-3
+    """
+    said = {"user": user, "port": port, "key": key, "proxy_jump": jump, "python": python}
+    said |= {"prelude": prelude, "autostop_mins": autostop}
+    given = {name: value for name, value in said.items() if value not in ("", 0, (), None)}
 
     async def work(desk: AsyncDesk) -> Cluster:
-        await show_steps(desk.up(cluster), as_json=as_json)
-        return await desk.cluster(cluster)
+        name = cluster
+        if hosts or given:
+            parts = ClusterSpec(name=cluster, hosts=hosts or (cluster,))
+            name = cluster if hosts else cluster.rpartition("@")[2].partition(":")[0]
+            mins = desk.settings.autostop_mins
+            spec = msgspec.structs.replace(parts, **{"autostop_mins": mins, **given, "name": name})
+            await desk.add_cluster(spec)
+        await show_steps(desk.up(name, host_key=host_key), as_json=as_json)
+        return await desk.cluster(name.rpartition("@")[2].partition(":")[0])
 
     seen = at_desk(work)
     if as_json:
         output.print_end(seen)
     else:
-        output.note(f"{seen.name} is {seen.state}; next: rhdesk call app.py:train")
+        on = "" if seen.name == "here" else f" --on {seen.name}"
+        output.note(f"{seen.name} is {seen.state}; next: rhdesk call app.py:train{on}")
+
+
+@click.command()
+@click.argument("cluster")
+@as_json
+def forget(cluster: str, as_json: bool) -> None:
+    """Remove what is written down of CLUSTER, which is down. Its runs stay in the record."""
+    at_desk(lambda desk: desk.forget_cluster(cluster))
+    answer({"forgotten": cluster}, as_json, lambda: output.note(f"forgot {cluster}"))
 
 
 @click.command()
@@ -72,28 +117,6 @@ def status(cluster: str, as_json: bool) -> None:
 @click.command()
 @_name
 @as_json
-def stats(cluster: str, as_json: bool) -> None:
-    """CPU and memory of each node of CLUSTER."""
-
-    async def work(desk: AsyncDesk) -> list[NodeStats]:
-        import asyncio  # deferred: a share of the CPU needs two samples
-
-        await desk.stats(cluster)
-        await asyncio.sleep(0.3)
-        return await desk.stats(cluster)
-
-    samples = at_desk(work)
-    rows = [
-        (s.node, f"{s.cpu_percent:.0f} %", _gb(s.memory_used_bytes), _gb(s.memory_total_bytes))
-        for s in samples
-    ]
-    head = ("NODE", "CPU", "MEMORY", "OF")
-    answer(samples, as_json, lambda: output.print_table(head, rows))
-
-
-@click.command()
-@_name
-@as_json
 @click.pass_context
 def doctor(ctx: click.Context, cluster: str, as_json: bool) -> None:
     """Look at everything a run on CLUSTER needs, piece by piece: cause, evidence, remedy."""
@@ -109,7 +132,3 @@ def _show(checks: list[Check]) -> None:
         click.echo(f"{mark} {check.what}: {check.evidence}")
         if check.remedy:
             click.echo(f"    {check.remedy}")
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

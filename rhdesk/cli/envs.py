@@ -47,6 +47,7 @@ def list_envs(on: str, as_json: bool) -> None:
 @click.option("--var", multiple=True, metavar="K=V", help="Variable its runs see.")
 @click.option("--working-dir", type=click.Path(file_okay=False), help="Where commands run.")
 @click.option("--force", is_flag=True, help="Resolve and install again.")
+@click.option("--node", multiple=True, help="On this node only; again for another.")
 @on_cluster
 @as_json
 def make(
@@ -56,6 +57,7 @@ def make(
     var: tuple[str, ...],
     working_dir: str | None,
     force: bool,
+    node: tuple[str, ...],
     on: str,
     as_json: bool,
 ) -> None:
@@ -69,7 +71,7 @@ def make(
     )
 
     async def work(desk: AsyncDesk) -> Env:
-        await show_steps(desk.make_env(spec, on=on, force=force), as_json=as_json)
+        await show_steps(desk.make_env(spec, on=on, nodes=node, force=force), as_json=as_json)
         return next(e for e in await desk.envs(on) if e.name == name)
 
     made = at_desk(work)
@@ -79,11 +81,12 @@ def make(
 
 @env.command()
 @click.argument("name")
+@click.option("--node", multiple=True, help="On this node only; again for another.")
 @on_cluster
 @as_json
-def drop(name: str, on: str, as_json: bool) -> None:
+def drop(name: str, node: tuple[str, ...], on: str, as_json: bool) -> None:
     """End environment NAME and what its runs started."""
-    at_desk(lambda desk: desk.drop_env(name, on=on))
+    at_desk(lambda desk: desk.drop_env(name, on=on, nodes=node))
     answer({"dropped": name}, as_json, lambda: output.note(f"{name} is gone from {on}"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from rhdesk.cli import output
+from rhdesk.cli.asking import terminal_asks
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, NotFound
@@ -40,7 +41,7 @@ def at_desk(work: Callable[[AsyncDesk], Awaitable[T]]) -> T:
     """Open a desk, do *work* at it, close it."""
 
     async def go() -> T:
-        async with AsyncDesk.open() as desk:
+        async with AsyncDesk.open(asks=terminal_asks()) as desk:
             return await work(desk)
 
     return asyncio.run(go())

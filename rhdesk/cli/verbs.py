@@ -15,10 +15,13 @@ class Verb(NamedTuple):
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "up": Verb("clusters", "Clusters", "Bring a cluster up; `here` is this machine."),
+    "up": Verb("clusters", "Clusters", "Bring a cluster up: `here`, or hosts over SSH."),
+    "forget": Verb("clusters", "Clusters", "Forget a cluster that is down."),
     "down": Verb("clusters", "Clusters", "End exactly what `up` started."),
     "status": Verb("clusters", "Clusters", "How each cluster is doing."),
-    "stats": Verb("clusters", "Clusters", "CPU and memory of each node."),
+    "stats": Verb("nodes", "Clusters", "CPU, memory and GPUs of each node."),
+    "nodes": Verb("nodes", "Clusters", "The machines of a cluster; one that is lost says why."),
+    "autostop": Verb("nodes", "Clusters", "Have a cluster end itself when it is idle."),
     "doctor": Verb("clusters", "Clusters", "Look at everything a run needs, piece by piece."),
     "env": Verb("envs", "Clusters", "Environments: ls, make, drop."),
     "call": Verb("calls", "Calls", "Call a function: app.py:train alpha=0.3."),

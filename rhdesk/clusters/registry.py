@@ -36,12 +36,16 @@ class Registry:
         self._cache_dir = cache_dir
         self._asks = asks
         self._made: dict[str, SshCluster] = {}
-        self.host_key = ""
-        """The fingerprint to accept of hosts that are not known yet."""
+        self._host_key = ""
 
     async def aclose(self) -> None:
         for cluster in self._made.values():
             await cluster.aclose()
+        self._made.clear()
+
+    def accept(self, host_key: str) -> None:
+        """Trust a host that is not known yet if its key has this fingerprint."""
+        self._host_key = host_key
         self._made.clear()
 
     def clusters(self) -> Mapping[str, SshCluster]:
@@ -56,7 +60,7 @@ class Registry:
                     self._cache_dir,
                     owner=self._owner(),
                     asks=self._asks,
-                    host_key=self.host_key,
+                    host_key=self._host_key,
                 )
         for name in list(self._made):
             if not (self._folder / name / "spec.json").exists():

@@ -296,10 +296,9 @@ class SshCluster:
         if host in found:
             return found[host].name
         taken = {node.name for node in found.values()}
-        name, number = ready.facts.hostname, 2
-        while name in taken:
-            name, number = f"{ready.facts.hostname}-{number}", number + 1
-        return name
+        numbered = (f"{ready.facts.hostname}-{number}" for number in range(2, len(taken) + 3))
+        names = [ready.facts.hostname, *numbered]
+        return next(name for name in names if name not in taken)
 
     async def _has_index(self, hand: Hand, ready: Ready) -> bool:
         """Whether packages can be had from there: uv is asked to look one up."""

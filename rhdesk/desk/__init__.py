@@ -18,6 +18,7 @@ from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
+from rhdesk.ports import Asks
 
 
 class AsyncDesk(
@@ -34,9 +35,17 @@ class AsyncDesk(
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings | None = None) -> AsyncGenerator[AsyncDesk]:
-        """Open a desk; nothing is read, created or connected until a verb needs it."""
+    async def open(
+        cls, settings: Settings | None = None, asks: Asks | None = None
+    ) -> AsyncGenerator[AsyncDesk]:
+        """Open a desk; nothing is read, created or connected until a verb needs it.
+
+        Args:
+            asks: Who answers what only a person can: whether a host is trusted, a passphrase.
+                Without anybody, what would have to be asked is refused.
+        """
         desk = cls(settings or Settings.load())
+        desk.asks = asks
         try:
             yield desk
         finally:

@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rhdesk.desk.record import RunVerbs
-from rhdesk.models import Check, Cluster, ClusterState, Env, EnvSpec, NodeStats, Step
+from rhdesk.models import (
+    Check,
+    Cluster,
+    ClusterSpec,
+    ClusterState,
+    Env,
+    EnvSpec,
+    Node,
+    NodeStats,
+    Step,
+)
 
 if TYPE_CHECKING:
     from rhdesk.wire.messages import GoLive
 
 
 class ClusterVerbs(RunVerbs):
-    async def up(self, cluster: str = "here") -> AsyncGenerator[Step]:
-        """Bring a cluster up, or find it up; yields what it does.
+    async def add_cluster(self, spec: ClusterSpec) -> None:
+        """Add a cluster of one's own machines; `up` brings it up.
 
         Raises:
+            BadInput: Its name or a host is none.
+            StoreBusy: It is up with other hosts.
+        """
+        await asyncio.to_thread(self.registry.add, spec)
+
+    async def forget_cluster(self, name: str) -> None:
+        """Remove what is written down of a cluster that is down.
+
+        Raises:
+            NotFound: None of that name was added.
+            StoreBusy: It is up.
+        """
+        await asyncio.to_thread(self.registry.forget, name)
+
+    async def up(self, cluster: str = "here", *, host_key: str = "") -> AsyncGenerator[Step]:
+        """Bring a cluster up, or find it up; yields what it does.
+
+        A host of ``~/.ssh/config``, or ``ada@10.0.0.3``, that nobody added is added as a cluster.
+
+        Args:
+            host_key: The fingerprint to accept of a host that is not known yet.
+
+        Raises:
+            NotFound: It is neither a cluster nor a host.
+            ConnectionFailed, UntrustedHost, Refused: A host cannot be reached, is not trusted, or
+                lets nobody in.
             SetupFailed: A step failed; `output` holds its last lines.
             StoreBusy: Another rhdesk is bringing it up or down.
         """
+        if cluster not in self.clusters_room.names():
+            cluster = await asyncio.to_thread(self.registry.add_host, cluster)
+        if host_key:
+            self.registry.accept(host_key)
         async with aclosing(self.clusters_room.up(cluster)) as steps:
             async for step in steps:
                 yield step
@@ -54,7 +95,22 @@ class ClusterVerbs(RunVerbs):
 
     async def stats(self, cluster: str = "here") -> list[NodeStats]:
         """One sample of each node's load; the CPU share is that since the sample before."""
-        return await (await self.clusters_room.client(cluster)).stats()
+        return await self.clusters_room.stats(cluster)
+
+    async def nodes(self, cluster: str = "here") -> list[Node]:
+        """Every machine of a cluster, the head first; one that is lost says why."""
+        return await self.clusters_room.nodes(cluster)
+
+    async def autostop(self, cluster: str, minutes: float) -> None:
+        """Have a cluster end itself after so many minutes in which nothing ran and nobody called.
+
+        It is kept there, so it holds when this machine is gone.
+
+        Args:
+            minutes: Below 0 is never.
+        """
+        client = await self.clusters_room.client(cluster)
+        await client.autostop(minutes * 60 if minutes >= 0 else -1.0)
 
     async def doctor(self, cluster: str = "here") -> list[Check]:
         """Everything a run needs, looked at piece by piece; never raises for what it finds."""
@@ -70,15 +126,18 @@ class ClusterVerbs(RunVerbs):
         return await self.clusters_room.envs(cluster)
 
     async def make_env(
-        self, spec: EnvSpec, *, on: str = "here", force: bool = False
+        self, spec: EnvSpec, *, on: str = "here", nodes: Sequence[str] = (), force: bool = False
     ) -> AsyncGenerator[Step]:
         """Make an environment, or find it made; yields what it does.
+
+        Args:
+            nodes: Where; empty is every node of the cluster.
 
         Raises:
             BadRequirement: A requirement does not exist, or conflicts with another.
             SetupFailed: A step failed; `output` holds its last lines.
         """
-        async with aclosing(self._make_env(spec, on=on, force=force)) as steps:
+        async with aclosing(self._make_env(spec, on=on, nodes=nodes, force=force)) as steps:
             async for step in steps:
                 yield step
 
@@ -87,6 +146,7 @@ class ClusterVerbs(RunVerbs):
         spec: EnvSpec,
         *,
         on: str,
+        nodes: Sequence[str] = (),
         force: bool = False,
         name: str = "",
         live: GoLive | None = None,
@@ -104,14 +164,17 @@ class ClusterVerbs(RunVerbs):
             name=name,
             live=live,
         )
-        client = await self.clusters_room.client(on)
-        async with aclosing(client.make_env(asked)) as steps:
+        async with aclosing(self.clusters_room.make_env(on, asked, nodes)) as steps:
             async for step in steps:
                 yield step
 
-    async def drop_env(self, name: str, *, on: str = "here") -> None:
-        """End an environment's servlet and what its runs started. Its packages stay cached."""
-        await (await self.clusters_room.client(on)).drop_env(name)
+    async def drop_env(self, name: str, *, on: str = "here", nodes: Sequence[str] = ()) -> None:
+        """End an environment's servlet and what its runs started. Its packages stay cached.
+
+        Args:
+            nodes: Where; empty is every node that has it.
+        """
+        await self.clusters_room.drop_env(on, name, nodes)
 
 
 def _folder(text: str | None) -> Path:

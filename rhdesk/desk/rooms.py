@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from rhdesk.config import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rhdesk.audit import Audit
-    from rhdesk.clusters.service import Clusters
+    from rhdesk.clusters.registry import Registry
+    from rhdesk.clusters.service import ClusterAdapter, Clusters
     from rhdesk.code.bundle import CodeShelf
     from rhdesk.daemon.service import Daemon
+    from rhdesk.ports import Asks
     from rhdesk.rns.owned import OwnedNames
     from rhdesk.runs.recorder import Recorder
     from rhdesk.runs.results import Results
@@ -28,12 +32,16 @@ class Rooms:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.asks: Asks | None = None
+        """Who answers what only a person can; set by the front end that has one."""
 
     async def aclose(self) -> None:
         """Store what waits, and close every line."""
         opened = vars(self)
         if "clusters_room" in opened:
             await self.clusters_room.aclose()
+        if "registry" in opened:
+            await self.registry.aclose()
         if "names_room" in opened:
             await self.names_room.aclose()
         if "store_room" in opened:
@@ -50,7 +58,23 @@ class Rooms:
 
         folder = self.settings.data_dir / "clusters" / "here"
         here = Here(folder, self.settings.cache_dir / "venvs")
-        return Clusters(here, timeout_s=self.settings.connect_timeout_s)
+        return Clusters(
+            here, timeout_s=self.settings.connect_timeout_s, others=self._other_clusters
+        )
+
+    def _other_clusters(self) -> Mapping[str, ClusterAdapter]:
+        """Without any, SSH is not even imported."""
+        folder = self.settings.data_dir / "clusters"
+        if next(folder.glob("*/spec.json"), None) is None:
+            return {}
+        return self.registry.clusters()
+
+    @cached_property
+    def registry(self) -> Registry:
+        from rhdesk.clusters.registry import Registry
+
+        folder = self.settings.data_dir / "clusters"
+        return Registry(folder, self.settings.cache_dir, self.asks)
 
     @cached_property
     def recorder(self) -> Recorder:
