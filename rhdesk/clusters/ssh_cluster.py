@@ -273,7 +273,7 @@ class SshCluster:
             has_index = known.has_index if known else await self._has_index(hand, ready)
         if not has_index and known is None:
             yield did(f"packages{f' on {host}' if node else ''}", "no index there: they are sent")
-        role = "head" if host == self.spec.hosts[0] else "worker"
+        role = "head" if host == next(iter(self.spec.hosts)) else "worker"
         found[host] = HeldNode(
             name=self._name(ready, host, found),
             host=host,

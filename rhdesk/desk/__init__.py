@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from rhdesk.config import Settings
 from rhdesk.desk.care import CareVerbs
@@ -18,7 +19,9 @@ from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
-from rhdesk.ports import Asks
+
+if TYPE_CHECKING:
+    from rhdesk.ports import Asks
 
 
 class AsyncDesk(
