@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, Protocol
@@ -14,10 +15,12 @@ import msgspec
 from rhdesk.clusters.here import NAME, Here
 from rhdesk.clusters.line import Line
 from rhdesk.clusters.servlet_client import ServletClient
+from rhdesk.clusters.steps import together
 from rhdesk.errors import ConnectionFailed, NotFound
-from rhdesk.models import Cluster, ClusterState, Env, Node, Step
-from rhdesk.wire.messages import EnvSeen, Health, NodeOfRay
+from rhdesk.models import Cluster, ClusterState, Env, Node, NodeStats, Step
+from rhdesk.wire.messages import EnvSeen, Health, MakeEnv, NodeOfRay
 
+_BASE: Final = "base"
 _LOOK_S: Final = 2.0
 """No question about a cluster's state takes longer."""
 _RESTART_S: Final = 15.0
@@ -138,9 +141,75 @@ class Clusters:
         except (TimeoutError, ConnectionFailed):
             return []
 
+    async def stats(self, name: str) -> list[NodeStats]:
+        """One sample of each node that answers, the head first.
+
+        Raises:
+            ConnectionFailed: The cluster is not up, or its head does not answer.
+        """
+        head, *others = await self.clients(name)
+
+        async def sampled(client: ServletClient) -> list[NodeStats]:
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    return await client.stats()
+            except (TimeoutError, ConnectionFailed):
+                return []
+
+        of_others = await asyncio.gather(*(sampled(client) for client in others))
+        return [*await head.stats(), *(each for found in of_others for each in found)]
+
+    async def make_env(
+        self, name: str, asked: MakeEnv, nodes: Sequence[str] = ()
+    ) -> AsyncGenerator[Step]:
+        """Make an environment on *nodes*, or on every one, side by side.
+
+        Raises:
+            NotFound: The cluster has no such node.
+        """
+        clients = await self._of_nodes(name, nodes)
+        if len(await self.clients(name)) == 1:
+            making = [clients[0].make_env(asked)]
+        else:
+            making = [_on_node(client.line.node, client.make_env(asked)) for client in clients]
+        async with aclosing(together(making)) as steps:
+            async for step in steps:
+                yield step
+
+    async def drop_env(self, name: str, env: str, nodes: Sequence[str] = ()) -> None:
+        """End an environment on *nodes*, or wherever it is.
+
+        Raises:
+            NotFound: It is nowhere there.
+        """
+        missing: NotFound | None = None
+        dropped = 0
+        for client in await self._of_nodes(name, nodes):
+            try:
+                await client.drop_env(env)
+                dropped += 1
+            except NotFound as exc:
+                missing = exc
+        if missing is not None and not dropped:
+            raise missing
+
+    async def _of_nodes(self, name: str, nodes: Sequence[str]) -> list[ServletClient]:
+        if nodes:
+            return [await self.client(name, node) for node in nodes]
+        return await self.clients(name)
+
     async def envs(self, name: str) -> list[Env]:
-        health = await self.health(name)
-        return [_env(name, seen) for seen in health.envs]
+        """Those of the head, then those that only other nodes have."""
+        head, *others = await self.clients(name)
+        found = {seen.name: seen for seen in (await head.health()).envs}
+        for client in others:
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    found = {seen.name: seen for seen in (await client.health()).envs} | found
+            except (TimeoutError, ConnectionFailed):
+                continue
+        ordered = sorted(found.values(), key=lambda seen: (seen.name != _BASE, seen.name))
+        return [_env(name, seen) for seen in ordered]
 
     async def health(self, name: str) -> Health:
         return await (await self.client(name)).health()
@@ -185,7 +254,7 @@ class Clusters:
         client = self._clients[key] = ServletClient(line, timeout_s=self._timeout_s)
         return client
 
-    async def revive_env(self, name: str, env: str) -> str:
+    async def revive_env(self, name: str, env: str, node: str = "") -> str:
         """Have an env servlet that stopped answering started again; returns why it had.
 
         The gateway may have died with it, or instead of it: Ray starts it again in a moment.
@@ -195,7 +264,8 @@ class Clusters:
         """
         give_up = time.monotonic() + _RESTART_S
         while True:
-            client = await self.client(name)  # raises at once when Ray's own processes are gone
+            # Raises at once when Ray's own processes are gone.
+            client = await self.client(name, node)
             client.forget(env)
             try:
                 why = (await client.env(env)).why
@@ -214,6 +284,13 @@ class Clusters:
         if name not in others:
             raise NotFound(name, kind="cluster", near=get_close_matches(name, self.names(), 3))
         return others[name]
+
+
+async def _on_node(node: str, steps: AsyncGenerator[Step]) -> AsyncGenerator[Step]:
+    """The same steps, each saying where."""
+    async with aclosing(steps):
+        async for step in steps:
+            yield msgspec.structs.replace(step, what=f"{step.what} on {node}")
 
 
 def _nodes(cluster: Cluster, head: Health, seen: list[NodeOfRay]) -> tuple[Node, ...]:

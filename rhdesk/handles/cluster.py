@@ -85,13 +85,19 @@ class Cluster(Resource):
         return session().desk.cluster(self.key)
 
     def keep_warm(self, autostop_mins: int = -1) -> Self:
-        """Nothing to do: a machine of your own is not stopped when idle."""
+        """Have it end itself after so many idle minutes; -1 is never."""
+        session().desk.autostop(self.key, autostop_mins)
         return self
 
     @contextmanager
     def pause_autostop(self) -> Generator[None]:
-        """Nothing to do either, for as long as the block runs."""
-        yield
+        """It does not end itself while the block runs, however long nothing is called."""
+        desk, minutes = session().desk, self.status().autostop_mins
+        desk.autostop(self.key, -1)
+        try:
+            yield
+        finally:
+            desk.autostop(self.key, minutes)
 
     def is_connected(self) -> bool:
         return self.is_up()

@@ -355,6 +355,7 @@ class Node:
             self.folder.chmod(0o700)
             for name in (ENDED, ACTIVE, AUTOSTOP):
                 (self.folder / name).unlink(missing_ok=True)
+            (self.folder / ACTIVE).touch(mode=0o600)
             for name, token in (("token", config.token), ("ray-token", config.ray_token)):
                 file = self.folder / name
                 file.unlink(missing_ok=True)

@@ -1,7 +1,10 @@
 """Ray's processes on one node: how they are started, where they listen, and how they end.
 
-What listens where, in a cluster of one machine: everything on loopback. In one of several: see
-`command`.
+What listens where. A cluster of one machine: everything on loopback. One of several: gateways and
+env servlets on loopback as ever; the runtime environment agent on the private address; what Ray
+says over gRPC between machines (GCS, raylet, object manager, a port of each worker process) on
+every address, because Ray 2.60 binds to nothing narrower. Each of those asks for the cluster's
+token first; a firewall that lets only the cluster's machines in is for the host's owner to make.
 """
 
 from __future__ import annotations
@@ -82,15 +85,23 @@ def temp_folder(folder: Path) -> Path:
 
 def environ(address: str) -> dict[str, str]:
     """What Ray reads from its environment."""
+    narrow = {
+        # Ray turns 127.0.0.1 into the machine's address unless it may not form clusters of
+        # several machines; with this set every port it opens is on loopback.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+    several = {
+        # A node that died is missed after some six seconds, one that froze after some twenty.
+        "RAY_health_check_initial_delay_ms": "2000",
+        "RAY_health_check_period_ms": "2000",
+        "RAY_health_check_timeout_ms": "5000",
+        "RAY_health_check_failure_threshold": "3",
+    }
     return {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    } | (
-        # Ray turns 127.0.0.1 into the machine's address unless it may not form clusters of
-        # several machines; with this set every port it opens is on loopback.
-        {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} if address == "127.0.0.1" else {}
-    )
+    } | (narrow if address == "127.0.0.1" else several)
 
 
 def command(started: Started, config: NodeConfig, store: ObjectStore) -> list[str]:

@@ -32,6 +32,7 @@ from rhdesk.models import (
     Lineage,
     LogHit,
     LogLine,
+    Node,
     NodeStats,
     Overlap,
     Record,
@@ -153,6 +154,13 @@ class FakeDesk(AsyncDesk):
             )
         ]  # fmt: skip
 
+    async def nodes(self, cluster: str = "here") -> list[Node]:
+        self._note("nodes", cluster)
+        return [node for known in self.known if known.name == cluster for node in known.nodes]
+
+    async def autostop(self, cluster: str, minutes: float) -> None:
+        self._note("autostop", cluster)
+
     async def doctor(self, cluster: str = "here") -> list[Check]:
         self._note("doctor", cluster)
         return list(self.checks)
@@ -164,12 +172,12 @@ class FakeDesk(AsyncDesk):
         return [env for env in self.all_envs if env.cluster == cluster]
 
     async def make_env(
-        self, spec: EnvSpec, *, on: str = "here", force: bool = False
+        self, spec: EnvSpec, *, on: str = "here", nodes: Sequence[str] = (), force: bool = False
     ) -> AsyncGenerator[Step]:
         self._note("make_env", spec.name)
         yield Step(what=f"env {spec.name}", state=StepState.DONE)
 
-    async def drop_env(self, name: str, *, on: str = "here") -> None:
+    async def drop_env(self, name: str, *, on: str = "here", nodes: Sequence[str] = ()) -> None:
         self._note("drop_env", name)
         self.all_envs = [env for env in self.all_envs if env.name != name]
 
