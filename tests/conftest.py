@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.testbed.hosts import Bed, Host, bed
+
 HOMES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
 
@@ -90,6 +92,23 @@ class Place:
         return file
 
 
+class Lab(Place):
+    """A home folder, and hosts on a network (`tests.testbed.hosts`)."""
+
+    def __init__(self, home: Path, network: Bed) -> None:
+        super().__init__(home)
+        self.bed = network
+        cache = os.environ.get("RHDESK_TEST_WHEELS")
+        if cache:  # what hosts are set up with is fetched once, not once a test
+            self.environ["RHDESK_CACHE_DIR"] = cache
+
+    def host(self, name: str = "", **how: str) -> Host:
+        """A host that is up, known and open to this laptop."""
+        made = self.bed.host(name, **how)
+        self.bed.ssh_home(self.home)
+        return made
+
+
 UP = "import rhdesk as rh; rh.here.up()"
 DOWN = "import rhdesk as rh; rh.here.teardown()"
 
@@ -110,3 +129,10 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     made.python("-c", UP)
     yield made
     made.python("-c", DOWN, check=False)
+
+
+@pytest.fixture
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laptop and a network of hosts it may log in to; `Lab.host` starts one."""
+    with bed() as made:
+        yield Lab(tmp_path_factory.mktemp("lab"), made)
