@@ -10,6 +10,7 @@
   + AlreadyExists                     4  choose another name, or say overwrite
   + ConnectionFailed                  5  try again; `rhdesk doctor` says what is wrong
     + ServletDied                        the process that ran the call is gone; `reason` says why
+    + Unreachable                        the way there is broken for now; what runs there goes on
   + Refused                           6  the far side does not know this token, or forbids it
     + UntrustedHost                      a host's key is unknown, or not the one it had; look at it
   + StoreBusy                         7  another rhdesk holds the lock; wait, or end it
@@ -19,6 +20,7 @@
     + RunCancelled                   11
     + RunTimedOut                    12
     + RunLost                        13  nobody can know how it ended; look before calling again
+      + ItemsLost                        the same of some items of a map; `lost` says which
   + DamagedStore                     14  restore a backup of the store
   + BadSchema                        15  bring this rhdesk, or the database, up to date
 
@@ -28,7 +30,7 @@ the `exit_code` the command ends with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -130,6 +132,12 @@ class ServletDied(ConnectionFailed):
 
     def facts(self) -> dict[str, Any]:
         return {"reason": self.reason}
+
+
+class Unreachable(ConnectionFailed):
+    """The way to a host is broken for now. What runs there goes on, and the way is tried again."""
+
+    code = "unreachable"
 
 
 class Refused(RhdeskError):
@@ -248,6 +256,32 @@ class RunLost(RunFailed):
 
     code = "run_lost"
     exit_code = 13
+
+
+class ItemsLost(RunLost):
+    """A map of which some items were lost; all the others finished.
+
+    Attributes:
+        lost: Why, by the number of the item.
+        results: What the others returned, by the number of the item.
+    """
+
+    code = "items_lost"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run_id: str = "",
+        lost: Mapping[int, str] | None = None,
+        results: Mapping[int, Any] | None = None,
+    ) -> None:
+        super().__init__(message, run_id=run_id)
+        self.lost = dict(lost or {})
+        self.results = dict(results or {})
+
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {"lost": {str(n): why for n, why in self.lost.items()}}
 
 
 class DamagedStore(RhdeskError):

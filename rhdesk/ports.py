@@ -12,13 +12,18 @@ from typing import Protocol
 from rhdesk.models import Name, Record, Version
 from rhdesk.wire.frames import Frame
 from rhdesk.wire.messages import Called, RunSeen
-from rhdesk.wire.payload import Payload
+
+
+class Body(Protocol):
+    """What a call sends: the arguments of one, or of every item of a map."""
+
+    def to_bytes(self) -> bytes: ...
 
 
 class RunLine(Protocol):
     """What following a run needs of an open line to a cluster."""
 
-    async def submit(self, env: str, called: Called, payload: Payload) -> RunSeen: ...
+    async def submit(self, env: str, called: Called, payload: Body) -> RunSeen: ...
     def follow(
         self, env: str, run_id: str, *, after: int = -1, item: int = -1
     ) -> AsyncGenerator[Frame]: ...
@@ -29,8 +34,9 @@ class RunLine(Protocol):
 class ClusterLines(Protocol):
     """Open lines to clusters, and what to do when one breaks."""
 
-    async def client(self, name: str) -> RunLine: ...
-    async def revive_env(self, name: str, env: str) -> str: ...
+    async def client(self, name: str, node: str = "") -> RunLine: ...
+    async def revive_env(self, name: str, env: str, node: str = "") -> str: ...
+    async def why_gone(self, name: str, node: str) -> str: ...
 
 
 class NameStore(Protocol):

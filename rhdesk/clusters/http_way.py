@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from rhdesk.clusters.line import AsyncStream, Way
-from rhdesk.errors import ConnectionFailed
+from rhdesk.errors import ConnectionFailed, Unreachable
 
 
 def transport(way: Way, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
@@ -43,6 +43,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
                 return _Stream(await self._way.adial(f"{host}:{port}"))
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(f"{host}:{port}") from exc
+        except Unreachable:
+            raise  # what the link says of itself
         except ConnectionFailed as exc:
             raise httpcore.ConnectError(str(exc)) from exc
 

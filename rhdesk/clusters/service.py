@@ -16,7 +16,7 @@ from rhdesk.clusters.here import NAME, Here
 from rhdesk.clusters.line import Line
 from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.clusters.steps import together
-from rhdesk.errors import ConnectionFailed, NotFound
+from rhdesk.errors import ConnectionFailed, NotFound, Unreachable
 from rhdesk.models import Cluster, ClusterState, Env, Node, NodeStats, Step
 from rhdesk.wire.messages import EnvSeen, Health, MakeEnv, NodeOfRay
 
@@ -254,6 +254,21 @@ class Clusters:
         client = self._clients[key] = ServletClient(line, timeout_s=self._timeout_s)
         return client
 
+    async def why_gone(self, name: str, node: str) -> str:
+        """Why a node will not come back, as the head sees it; empty when nobody knows that."""
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                lines = await self._known(name).lines()
+                if node in {"", lines[0].node}:
+                    return ""
+                seen = await (await self._client(lines[0])).nodes()
+        except (TimeoutError, ConnectionFailed):
+            return ""
+        same = [each for each in seen if each.name == node]
+        if not same or any(each.is_alive for each in same):
+            return ""
+        return f"{node} is gone: {same[-1].why or 'its Ray does not answer any more'}"
+
     async def revive_env(self, name: str, env: str, node: str = "") -> str:
         """Have an env servlet that stopped answering started again; returns why it had.
 
@@ -261,6 +276,7 @@ class Clusters:
 
         Raises:
             ConnectionFailed: The cluster itself is broken, or its gateway does not come back.
+            Unreachable: The network is away, and nobody can know.
         """
         give_up = time.monotonic() + _RESTART_S
         while True:
@@ -270,6 +286,8 @@ class Clusters:
             try:
                 why = (await client.env(env)).why
                 await client.ensure_env(env)
+            except Unreachable:
+                raise
             except ConnectionFailed:
                 if time.monotonic() > give_up:
                     raise

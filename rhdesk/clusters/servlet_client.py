@@ -12,8 +12,9 @@ import httpx
 
 from rhdesk.clusters.http_way import transport
 from rhdesk.clusters.line import Line
-from rhdesk.errors import ConnectionFailed, RhdeskError, ServletDied
+from rhdesk.errors import ConnectionFailed, RhdeskError, ServletDied, Unreachable
 from rhdesk.models import NodeStats, Step
+from rhdesk.ports import Body
 from rhdesk.wire import routes
 from rhdesk.wire.frames import Frame, FrameReader, Kind
 from rhdesk.wire.messages import (
@@ -148,7 +149,7 @@ class ServletClient:
         url = await self._env(env, routes.code(tree))
         await self._ask("PUT", url, content=pack((dict(files), dict(blobs))), timeout_s=300)
 
-    async def submit(self, env: str, called: Called, payload: Payload) -> RunSeen:
+    async def submit(self, env: str, called: Called, payload: Body) -> RunSeen:
         """Start a run; returns once the servlet has accepted it."""
         url = await self._env(env, routes.CALL)
         headers = {routes.H_CALL: called_header(called)}
@@ -230,12 +231,17 @@ class ServletClient:
         """httpx's errors end here."""
         try:
             yield
+        except httpx.ConnectTimeout as exc:
+            said = f"{self.line.cluster} did not answer in time"
+            raise (ConnectionFailed if self.line.way is None else Unreachable)(said) from exc
         except httpx.TimeoutException as exc:
             raise ConnectionFailed(f"{self.line.cluster} did not answer in time") from exc
         except httpx.TransportError as exc:
-            raise ServletDied(
-                f"the connection to {self.line.cluster} broke: {str(exc) or type(exc).__name__}"
-            ) from exc
+            # On this machine only a dead process breaks a connection. From another one it is as
+            # likely the network, and who asks again is told: nobody listens there where it died.
+            is_away = self.line.way is not None and not isinstance(exc, httpx.ConnectError)
+            said = f"the connection to {self.line.cluster} broke: {str(exc) or type(exc).__name__}"
+            raise (Unreachable if is_away else ServletDied)(said) from exc
 
 
 def called_header(called: Called) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rhdesk.desk.code import CodeVerbs
-from rhdesk.errors import BadInput, NotFound, RhdeskError
+from rhdesk.errors import BadInput, ConnectionFailed, NotFound, RhdeskError, RunLost
 from rhdesk.models import EnvSpec, Name, Parameter, Record, Run
 from rhdesk.wire.canonical import spell, version_of
 
@@ -122,8 +122,10 @@ class CallVerbs(CodeVerbs):
             detach=True,
             as_json=as_json,
         )
+        is_sent = False
         try:
             await self.send(name, bundle, on=on, env=env)
+            is_sent = True
             try:
                 return await self.runs_room.submit(run, called, payload, reads=reads)
             except NotFound as exc:
@@ -133,6 +135,10 @@ class CallVerbs(CodeVerbs):
                 await self.send(name, bundle, on=on, env=env)
                 return await self.runs_room.submit(run, called, payload, reads=reads)
         except RhdeskError as exc:
+            if is_sent and isinstance(exc, ConnectionFailed | RunLost):
+                # It may have arrived all the same: its cluster is asked when it is back.
+                self.runs_room.record_lost(run, str(exc), heard=isinstance(exc, RunLost))
+                raise
             self.runs_room.refused(run, exc)
             raise
 

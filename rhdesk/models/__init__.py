@@ -36,6 +36,7 @@ from rhdesk.models.log import Stream as Stream
 from rhdesk.models.name import Name as Name
 from rhdesk.models.record import Record as Record
 from rhdesk.models.record import Version as Version
+from rhdesk.models.run import Away as Away
 from rhdesk.models.run import Failure as Failure
 from rhdesk.models.run import Run as Run
 from rhdesk.models.run import RunStatus as RunStatus
@@ -62,6 +63,7 @@ __all__ = [
     "MASK",
     "AuditHead",
     "Audited",
+    "Away",
     "Branch",
     "Check",
     "Cluster",

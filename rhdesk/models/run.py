@@ -67,3 +67,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Retention never removes a pinned run."""
     origin: dict[str, Any] = {}
     """Who asked: program, user, host."""
+    node: str = ""
+    """The machine of the cluster it runs on; empty is the head, or of a map several."""
+    share_of: str = ""
+    """Run id of the map that this run is a share of."""
+
+
+class Away(msgspec.Struct, frozen=True, kw_only=True):
+    """A run cannot be reached now. It goes on where it is."""
+
+    since: datetime
+    """UTC."""
+    why: str

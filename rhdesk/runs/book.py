@@ -92,21 +92,27 @@ _MIGRATIONS: Final = (
     CREATE INDEX run_status ON run (status, submitted_at);
     """,
     lineage.SCHEMA,
+    """
+    ALTER TABLE run ADD COLUMN node TEXT NOT NULL DEFAULT '';
+    ALTER TABLE run ADD COLUMN share_of TEXT NOT NULL DEFAULT '';
+    ALTER TABLE run ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX run_share ON run (share_of) WHERE share_of <> '';
+    """,
 )
 """Append only: the place of a migration is the schema version it leads to."""
 
 _COLUMNS: Final = (
     "run_id, function, method, cluster, env, status, submitted_at, started_at, ended_at, code_tree, "
     "inputs, inputs_text, result, result_text, failure_kind, failure_message, failure_traceback, "
-    "lines, pinned, origin"
+    "lines, pinned, origin, node, share_of"
 )
 _NEWEST_FIRST: Final = "ORDER BY submitted_at DESC, id DESC"
 UNHEARD: Final = "unheard"
 """Kind of the failure of a run that was lost without a word from its cluster."""
 _HEARD: Final = f"(coalesce(run.failure_kind, '') <> '{UNHEARD}')"
 _ENDED: Final = "('succeeded', 'failed', 'cancelled', 'lost')"
-_MAY_GO: Final = f"NOT pinned AND status IN {_ENDED}"
-"""What retention may remove."""
+_MAY_GO: Final = f"NOT pinned AND status IN {_ENDED} AND share_of = ''"
+"""What retention may remove; the shares of a map go with it."""
 _RUN_BYTES: Final = 500
 """What a run without lines takes, about."""
 _GRAVE: Final = ("warning", "error", "critical")
@@ -232,6 +238,7 @@ class RunBook:
                     ),
                 )
                 added += self._extend(key)
+                self._pass_on(key)
             self._index(after=last)
         return added
 
@@ -270,7 +277,7 @@ class RunBook:
         """
         with self._understood():
             if run_id == "last":
-                rows = self._rows(f"{_NEWEST_FIRST} LIMIT 1")
+                rows = self._rows(f"WHERE share_of = '' {_NEWEST_FIRST} LIMIT 1")
             else:
                 rows = self._rows("WHERE run_id = ?", run_id)
             if not rows and len(run_id) >= 4:
@@ -296,9 +303,10 @@ class RunBook:
         function: str = "",
         status: str = "",
         cluster: str = "",
+        share_of: str = "",
     ) -> list[Run]:
-        """Runs, newest first."""
-        where, values = _where(function, status, cluster)
+        """Runs, newest first; the shares of a map only where they are asked for."""
+        where, values = _where(function, status, cluster, share_of)
         with self._understood():
             rows = self._rows(f"{where} {_NEWEST_FIRST} LIMIT ? OFFSET ?", *values, limit, offset)
         return [_run(row) for row in rows]
@@ -313,7 +321,7 @@ class RunBook:
         return {row[0]: _run(row) for row in rows}
 
     def count_runs(self, *, function: str = "", status: str = "", cluster: str = "") -> int:
-        where, values = _where(function, status, cluster)
+        where, values = _where(function, status, cluster, "")
         return int(self._one(f"SELECT count(*) FROM run {where}", *values) or 0)
 
     def results(self) -> set[str]:
@@ -402,6 +410,8 @@ class RunBook:
                     f"log_word.rowid BETWEEN ({ends.format('min')}) AND ({ends.format('max')})"
                 )
                 values += [key, key]
+        else:
+            conditions.append("run.share_of = ''")  # a map has the lines of its shares
         newest_first = "log_word.rowid DESC" if words else "log_line.id DESC"
         columns = "run.run_id, seq, stream, at, log_line.text, function, cluster"
         with self._understood():
@@ -487,6 +497,27 @@ class RunBook:
             self._db.execute("UPDATE run SET lines = ? WHERE id = ?", (reached, key))
         return int(reached - count)
 
+    def _pass_on(self, key: int) -> None:
+        """Lines of a share are lines of its map too, each once, under the name of its node."""
+        row = self._db.execute(
+            "SELECT map.id, map.lines, share.passed, share.lines, share.node FROM run AS share "
+            "JOIN run AS map ON map.run_id = share.share_of WHERE share.id = ?",
+            (key,),
+        ).fetchone()
+        if row is None or row[2] == row[3]:
+            return
+        whole, reached, passed, lines, node = row
+        self._db.execute(
+            "INSERT INTO log_line (run, seq, stream, at, level, text) "
+            "SELECT ?, ? + seq - ?, stream, at, level, ? || text FROM log_line "
+            "WHERE run = ? AND seq >= ? AND seq < ? ORDER BY seq",
+            (whole, reached, passed, f"{node} | ", key, passed, lines),
+        )
+        self._db.execute(
+            "UPDATE run SET lines = ? WHERE id = ?", (reached + lines - passed, whole)
+        )
+        self._db.execute("UPDATE run SET passed = ? WHERE id = ?", (lines, key))
+
     def _index(self, *, after: int) -> None:
         """Make the lines behind row *after* searchable."""
         self._db.execute(
@@ -500,6 +531,7 @@ class RunBook:
         ).rowcount
         if gone:
             self.edges.run_goes(run_id)
+            self._db.execute("DELETE FROM run WHERE share_of = ?", (run_id,))
         return gone
 
     def _remove_in_steps(self, run_ids: Sequence[str], *, down_to: int = 0) -> int:
@@ -645,11 +677,11 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _where(function: str, status: str, cluster: str) -> tuple[str, list[str]]:
+def _where(function: str, status: str, cluster: str, share_of: str) -> tuple[str, list[str]]:
     wanted = {"function": function, "status": status, "cluster": cluster}
     given = {column: value for column, value in wanted.items() if value}
-    clause = " AND ".join(f"{column} = ?" for column in given)
-    return (f"WHERE {clause}" if clause else ""), list(given.values())
+    clause = " AND ".join(f"{column} = ?" for column in [*given, "share_of"])
+    return f"WHERE {clause}", [*given.values(), share_of]
 
 
 def _row(run: Run) -> tuple[Any, ...]:
@@ -675,6 +707,8 @@ def _row(run: Run) -> tuple[Any, ...]:
         0,
         run.pinned,
         msgspec.json.encode(run.origin).decode(),
+        run.node,
+        run.share_of,
     )
 
 
@@ -701,6 +735,8 @@ def _run(row: tuple[Any, ...]) -> Run:
         lines=row[17],
         pinned=bool(row[18]),
         origin=msgspec.json.decode(row[19]),
+        node=row[20],
+        share_of=row[21],
     )
 
 

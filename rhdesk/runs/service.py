@@ -8,28 +8,39 @@ last line stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunLost, ServletDied
+from rhdesk.errors import (
+    ConnectionFailed,
+    NotFound,
+    RhdeskError,
+    RunLost,
+    ServletDied,
+    Unreachable,
+)
 from rhdesk.foreign import clean, clean_block
-from rhdesk.models import Failure, LogLine, Run, RunStatus
-from rhdesk.ports import ClusterLines
+from rhdesk.models import Away, Failure, LogLine, Run, RunStatus
+from rhdesk.ports import Body, ClusterLines, RunLine
 from rhdesk.runs.book import UNHEARD, RunBook
 from rhdesk.runs.recorder import Recorder
 from rhdesk.runs.results import Results
 from rhdesk.wire.frames import Frame, Kind, Lines
 from rhdesk.wire.messages import Called, Failed, RunEnd, RunSeen, pack, unpack
-from rhdesk.wire.payload import Payload
 
 _TRIES: Final = 8
 _CANCEL_S: Final = 5.0
 """How long a cluster that is taken down has to stop one run."""
+_AGAIN_S: Final = 0.2
+"""Between two looks whether a host can be reached again."""
+_GONE_S: Final = 2.0
+"""Between two questions to the head whether it still knows a node that cannot be reached."""
 _STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 
@@ -38,16 +49,34 @@ class Runs:
         self._recorder = recorder
         self._results = results
         self._clusters = clusters
+        self._away: dict[str, Away] = {}
+        self._watchers: list[Callable[[Run, Away | None], None]] = []
+
+    def away(self, run_id: str) -> Away | None:
+        """Since when, and why, somebody here waits for a run's host; None while it answers."""
+        return self._away.get(run_id)
+
+    def on_away(self, tell: Callable[[Run, Away | None], None]) -> Callable[[], None]:
+        """Have *tell* called when a run's host cannot be reached, and with None when it can again.
+
+        Returns:
+            What ends that.
+        """
+        self._watchers.append(tell)
+        return partial(self._watchers.remove, tell)
 
     async def submit(
         self,
         run: Run,
         called: Called,
-        payload: Payload,
+        payload: Body,
         *,
         reads: tuple[tuple[str, str], ...] = (),
     ) -> Run:
         """Record a run, then send it; returns once the cluster has accepted it.
+
+        Where the network breaks before the answer is here, it is asked again when it is back, as
+        often as it takes: the run's id keeps it from running twice.
 
         Args:
             reads: Names and versions that it reads by being called.
@@ -56,15 +85,23 @@ class Runs:
             NotFound: The cluster does not know the definition (`kind` says so); send it, and
                 submit again: nothing ran.
             ConnectionFailed: The cluster did not answer. The run stays SUBMITTED in the record.
+            RunLost: Its node is gone, and nobody can know whether it ran.
         """
         await asyncio.to_thread(self._recorder.submitted, run, reads)
-        try:
-            client = await self._clusters.client(run.cluster)
-            seen = await client.submit(run.env, called, payload)
-        except ServletDied:
-            await self._clusters.revive_env(run.cluster, run.env)
-            client = await self._clusters.client(run.cluster)
-            seen = await client.submit(run.env, called, payload)
+        tries = 0
+        async with self._watched(run) as watch:
+            while True:
+                try:
+                    client = await self._clusters.client(run.cluster, run.node)
+                    seen = await client.submit(run.env, called, payload)
+                    break
+                except Unreachable as exc:
+                    await watch.wait(exc)
+                except ServletDied:
+                    tries += 1
+                    if tries > 1:
+                        raise
+                    await self._revived(run, watch)
         self._recorder.started(run.run_id, _time(seen.started_at))
         return msgspec.structs.replace(
             run, status=RunStatus.RUNNING, started_at=_time(seen.started_at)
@@ -110,38 +147,68 @@ class Runs:
         """The run's frames to the last one, over as many connections as it takes.
 
         An env servlet that died is started again: it still has the lines, and knows that the run
-        was lost with it.
+        was lost with it. A host that cannot be reached is waited for, however long it takes: the
+        run goes on there.
 
         Raises:
             ConnectionFailed: The cluster is gone; nothing more will come.
+            NotFound: It never heard of the run.
+            RunLost: The run's node is gone.
         """
         tries = 0
         why = ""
-        while True:
-            try:
-                client = await self._clusters.client(run.cluster)
-                async with aclosing(
-                    client.follow(run.env, run.run_id, after=after, item=item)
-                ) as frames:
-                    async for frame in frames:
-                        tries = 0
-                        if frame.kind is Kind.LINES:
-                            got = unpack(frame.body, Lines)
-                            after = got.first + len(got.lines) - 1
-                        elif frame.kind is Kind.ITEM:
-                            item = int.from_bytes(frame.body[:4], "little")
-                        elif frame.kind is Kind.ERROR and why:
-                            yield _with_reason(frame, why)
-                            return
-                        yield frame
-                        if frame.kind in {Kind.END, Kind.ERROR}:
-                            return
-            except ServletDied as exc:
-                tries += 1
-                if tries > _TRIES:
-                    raise
-                await asyncio.sleep(0.1)
-                why = await self._clusters.revive_env(run.cluster, run.env) or str(exc)
+        async with self._watched(run) as watch:
+            while True:
+                try:
+                    client = await self._clusters.client(run.cluster, run.node)
+                    await watch.is_back(client)
+                    async with aclosing(
+                        client.follow(run.env, run.run_id, after=after, item=item)
+                    ) as frames:
+                        async for frame in frames:
+                            tries = 0
+                            if frame.kind is Kind.LINES:
+                                got = unpack(frame.body, Lines)
+                                after = got.first + len(got.lines) - 1
+                            elif frame.kind is Kind.ITEM:
+                                item = int.from_bytes(frame.body[:4], "little")
+                            elif frame.kind is Kind.ERROR and why:
+                                yield _with_reason(frame, why)
+                                return
+                            yield frame
+                            if frame.kind in {Kind.END, Kind.ERROR}:
+                                return
+                except Unreachable as exc:
+                    await watch.wait(exc)
+                except ServletDied as exc:
+                    tries += 1
+                    if tries > _TRIES:
+                        raise
+                    await asyncio.sleep(0.1)
+                    why = await self._revived(run, watch) or str(exc)
+
+    @asynccontextmanager
+    async def _watched(self, run: Run) -> AsyncGenerator[_Watch]:
+        watch = _Watch(run, self._clusters, self._set_away)
+        try:
+            yield watch
+        finally:
+            watch.end()
+
+    def _set_away(self, run: Run, away: Away | None) -> None:
+        if away is None:
+            self._away.pop(run.run_id, None)
+        else:
+            self._away[run.run_id] = away
+        for tell in list(self._watchers):
+            tell(run, away)
+
+    async def _revived(self, run: Run, watch: _Watch) -> str:
+        try:
+            return await self._clusters.revive_env(run.cluster, run.env, run.node)
+        except Unreachable as exc:
+            await watch.wait(exc)
+            return ""
 
     def record_end(self, run: Run, frame: Frame) -> Run:
         """Write down how a run ended, from its last frame; other frames change nothing."""
@@ -177,7 +244,7 @@ class Runs:
         run = await self._recorder.read(lambda book: book.run(run_id))
         if run.status.is_finished:
             return run
-        client = await self._clusters.client(run.cluster)
+        client = await self._clusters.client(run.cluster, run.node)
         try:
             await client.cancel(run.env, run.run_id, force=force)
         except NotFound:
@@ -185,7 +252,7 @@ class Runs:
             if seen.status == "unknown":
                 return self.record_lost(run, "the cluster never heard of the run")
         except ServletDied:
-            await self._clusters.revive_env(run.cluster, run.env)
+            await self._clusters.revive_env(run.cluster, run.env, run.node)
         return await self.wait(run_id)
 
     async def cancel_all(self, cluster: str) -> list[Run]:
@@ -216,10 +283,18 @@ class Runs:
         cluster answers that it never heard of it.
         """
         unfinished = await self._recorder.read(lambda book: book.unfinished())
+        by_place: dict[tuple[str, str], list[Run]] = {}
+        for run in unfinished:
+            by_place.setdefault((run.cluster, run.node), []).append(run)
+        found = await asyncio.gather(*(self._catch_up(runs) for runs in by_place.values()))
+        return sum(found)
+
+    async def _catch_up(self, unfinished: Sequence[Run]) -> int:
+        """The same for the runs of one place; one that cannot be reached holds up no other."""
         home = 0
         for run in unfinished:
             try:
-                client = await self._clusters.client(run.cluster)
+                client = await self._clusters.client(run.cluster, run.node)
                 seen: RunSeen = await client.run_seen(run.env, run.run_id)
                 if seen.status == "unknown":
                     self.record_lost(run, "the cluster has been started anew since")
@@ -228,9 +303,64 @@ class Runs:
                 else:
                     continue
                 home += 1
+            except Unreachable:
+                why = await self._clusters.why_gone(run.cluster, run.node)
+                if not why:
+                    break
+                self.record_lost(run, why)
             except (ConnectionFailed, NotFound):
                 continue
         return home
+
+
+class _Watch:
+    """Waits for the host of one run, and says so."""
+
+    def __init__(
+        self, run: Run, clusters: ClusterLines, tell: Callable[[Run, Away | None], None]
+    ) -> None:
+        self._run = run
+        self._clusters = clusters
+        self._tell = tell
+        self._away: Away | None = None
+        self._asked_at = 0.0
+
+    async def wait(self, why: Unreachable) -> None:
+        """Rest until it is worth trying again.
+
+        Raises:
+            RunLost: The head of the cluster says that the node will not come back.
+        """
+        since = self._away.since if self._away is not None else datetime.now(UTC)
+        before, self._away = self._away, Away(since=since, why=clean_block(str(why)))
+        if before is None or before.why != self._away.why:
+            self._tell(self._run, self._away)
+        now = time.monotonic()
+        if self._run.node and now - self._asked_at > _GONE_S:
+            self._asked_at = now
+            if gone := await self._clusters.why_gone(self._run.cluster, self._run.node):
+                raise RunLost(
+                    f"{gone}; whether the function finished is unknown", run_id=self._run.run_id
+                )
+        await asyncio.sleep(_AGAIN_S)
+
+    async def is_back(self, client: RunLine) -> None:
+        """Ask, where it was away; a quiet run would not tell by itself.
+
+        Raises:
+            NotFound: It answers, and never heard of the run.
+        """
+        if self._away is None:
+            return
+        seen = await client.run_seen(self._run.env, self._run.run_id)
+        self.end()
+        if seen.status == "unknown":
+            raise NotFound(self._run.run_id, kind="run")
+
+    def end(self) -> None:
+        if self._away is not None:
+            self._away = None
+            self._tell(self._run, None)
 
 
 def lines_of(run_id: str, frame: Frame) -> list[LogLine]:

@@ -19,7 +19,7 @@ from anyio import to_thread
 from rhdesk.clusters.ssh.config import Target
 from rhdesk.clusters.ssh.connection import Connection, Stream
 from rhdesk.clusters.ssh.opening import open_connection
-from rhdesk.errors import ConnectionFailed, Refused
+from rhdesk.errors import ConnectionFailed, Refused, Unreachable
 from rhdesk.models import Link
 from rhdesk.ports import Asks
 
@@ -85,16 +85,25 @@ class HostLink:
         """A stream to ``host:port`` on the host, through the connection that is up. Blocking.
 
         Raises:
-            ConnectionFailed: The link is down; it is being made anew.
+            Unreachable: The link is down; it is being made anew.
         """
         connection = self._connection
         if connection is None or not connection.is_open:
-            raise ConnectionFailed(self._said())
+            raise Unreachable(self._said())
         return connection.dial(address)
 
     async def adial(self, address: str) -> Stream:
         """The same; waits for the link where it is being made."""
-        return await to_thread.run_sync((await self.connection()).dial, address)
+        try:
+            connection = await self.connection()
+        except ConnectionFailed as exc:
+            raise Unreachable(self._said()) from exc
+        try:
+            return await to_thread.run_sync(connection.dial, address)
+        except ConnectionFailed as exc:
+            if connection.is_open:
+                raise  # the host is there; nobody listens
+            raise Unreachable(str(exc)) from exc
 
     async def _connect(self) -> Connection:
         self._become(Link.CONNECTING)
