@@ -87,6 +87,10 @@ class Here:
         """Which of its processes is gone, for a person; empty when all are there."""
         return seen_in(self._folder).why if started_in(self._folder) is not None else ""
 
+    async def why_ended(self) -> str:
+        """Nothing more than `look` says."""
+        return ""
+
     async def up(self) -> AsyncGenerator[Step]:
         """Start it, or find it up; a broken one is cleared away first.
 

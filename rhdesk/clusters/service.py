@@ -46,6 +46,10 @@ class ClusterAdapter(Protocol):
         """Which of its processes is gone; empty when all are there, or it is down."""
         ...
 
+    async def why_ended(self) -> str:
+        """Why one that does not answer ended by itself, asked there; empty when it did not."""
+        ...
+
     def up(self) -> AsyncGenerator[Step]: ...
     def down(self) -> AsyncGenerator[Step]: ...
 
@@ -90,12 +94,19 @@ class Clusters:
 
     async def look(self, name: str) -> Cluster:
         """Its state, asked for at most two seconds; never raises for one that is down."""
-        cluster = self._known(name).look()
+        adapter = self._known(name)
+        cluster = adapter.look()
         if cluster.state not in {ClusterState.UP, ClusterState.UNREACHABLE}:
             return cluster
         try:
             async with asyncio.timeout(_LOOK_S):
-                health = await (await self.client(name)).health()
+                client = await self.client(name)
+                try:
+                    health, seen = await asyncio.gather(client.health(), client.nodes())
+                except ConnectionFailed:
+                    if why := await adapter.why_ended():
+                        return msgspec.structs.replace(cluster, state=ClusterState.DOWN, why=why)
+                    raise
         except (TimeoutError, ConnectionFailed) as exc:
             # This machine's own gateway is broken; of another machine nobody can know.
             is_here = cluster.kind == NAME
@@ -109,7 +120,7 @@ class Clusters:
             why="",
             cpus=health.cpus,
             envs=tuple(env.name for env in health.envs),
-            nodes=_nodes(cluster, health, await self._nodes_of_ray(name)),
+            nodes=_nodes(cluster, health, seen),
             autostop_mins=minutes,
             idle_s=health.idle_s,
             seen_at=datetime.now(UTC),
@@ -133,13 +144,6 @@ class Clusters:
             return msgspec.structs.replace(node, state=ClusterState.UNREACHABLE, why=why)
         took_s = time.perf_counter() - began
         return msgspec.structs.replace(_filled(node, health), round_trip_s=took_s)
-
-    async def _nodes_of_ray(self, name: str) -> list[NodeOfRay]:
-        try:
-            async with asyncio.timeout(_LOOK_S):
-                return await (await self.client(name)).nodes()
-        except (TimeoutError, ConnectionFailed):
-            return []
 
     async def stats(self, name: str) -> list[NodeStats]:
         """One sample of each node that answers, the head first.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -31,7 +32,7 @@ from rhdesk.errors import ConnectionFailed, RhdeskError, SetupFailed, StoreUnwri
 from rhdesk.models import Cluster, ClusterSpec, ClusterState, Link, Node, Step, StepState
 from rhdesk.ports import Asks
 from rhdesk.wire.messages import error_of
-from rhdesk.wire.node import NodeConfig, NodeEvent, NodeSeen
+from rhdesk.wire.node import ENDED, Ended, NodeConfig, NodeEvent, NodeSeen
 
 KIND: Final = "ssh"
 _LIKE: Final = (sys.version_info.major, sys.version_info.minor)
@@ -168,6 +169,25 @@ class SshCluster:
 
     def why_broken(self) -> str:
         """Nobody can know from here; who calls is told by the node itself."""
+        return ""
+
+    async def why_ended(self) -> str:
+        """Why the head ended by itself, read there; empty when it did not, or nobody answers."""
+        held = self.held()
+        if held is None or not held.nodes:
+            return ""
+        head = held.nodes[0]
+        file = shlex.quote(f"{head.folder}/{ENDED}")
+        try:
+            connection = await self.links[head.host].connection()
+            async with connection.run(f"cat {file}") as reading:
+                lines = [line async for line in reading.lines()]
+        except RhdeskError:
+            return ""
+        for line in reversed(lines):  # a shell may print something of its own first
+            with suppress(msgspec.DecodeError):
+                ended = msgspec.json.decode(line, type=Ended)
+                return ended.why if ended.cluster_id == held.cluster_id else ""
         return ""
 
     def held(self) -> Held | None:

@@ -67,6 +67,8 @@ def start_cluster(config: ClusterConfig) -> None:
         code=config.code,
     )
     if not (base.place / "servlet.json").exists():
+        # Ray may not have missed yet what this node was before it died.
+        _end_actor(_env_name(config.node, BASE))
         asyncio.run(_start_env(base, sys.executable, "", ()))
 
 

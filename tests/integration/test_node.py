@@ -57,7 +57,9 @@ class Machine:
         events = [msgspec.json.decode(line, type=NodeEvent) for line in done.stdout.splitlines()]
         assert events, done.stderr.decode()
         if (fault := events[-1].fault) is not None:
-            raise error_of(fault)
+            error = error_of(fault)
+            error.add_note(str(fault.facts.get("output", "")))
+            raise error
         return events
 
     def up(self) -> NodeSeen:
@@ -84,6 +86,9 @@ class Machines:
         return [machine.line("lab") for machine in self.machines]
 
     def why_broken(self) -> str:
+        return ""
+
+    async def why_ended(self) -> str:
         return ""
 
     async def up(self) -> AsyncGenerator[Step]:
