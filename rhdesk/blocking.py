@@ -103,6 +103,12 @@ class Desk:
     def add_cluster(self, spec: ClusterSpec) -> None:
         self.portal.call(self.asynchronous.add_cluster, spec)
 
+    def cluster_names(self) -> list[str]:
+        return self.portal.call(self.asynchronous.cluster_names)
+
+    def cluster_spec(self, name: str) -> ClusterSpec | None:
+        return self.portal.call(self.asynchronous.cluster_spec, name)
+
     def forget_cluster(self, name: str) -> None:
         self.portal.call(self.asynchronous.forget_cluster, name)
 

@@ -95,12 +95,10 @@ class Place:
 class Lab(Place):
     """A home folder, and hosts on a network (`tests.testbed.hosts`)."""
 
-    def __init__(self, home: Path, network: Bed) -> None:
+    def __init__(self, home: Path, network: Bed, cache: Path) -> None:
         super().__init__(home)
         self.bed = network
-        cache = os.environ.get("RHDESK_TEST_WHEELS")
-        if cache:  # what hosts are set up with is fetched once, not once a test
-            self.environ["RHDESK_CACHE_DIR"] = cache
+        self.environ["RHDESK_CACHE_DIR"] = str(cache)
 
     def host(self, name: str = "", **how: str) -> Host:
         """A host that is up, known and open to this laptop."""
@@ -135,4 +133,6 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A laptop and a network of hosts it may log in to; `Lab.host` starts one."""
     with bed() as made:
-        yield Lab(tmp_path_factory.mktemp("lab"), made)
+        # What hosts are set up with is fetched once for all tests, not once for each.
+        cache = tmp_path_factory.getbasetemp() / "wheels"
+        yield Lab(tmp_path_factory.mktemp("lab"), made, cache)

@@ -337,7 +337,9 @@ def _nodes(cluster: Cluster, head: Health, seen: list[NodeOfRay]) -> tuple[Node,
             )
         )
     listed = {node.name for node in nodes}
-    return (*nodes, *(node for node in cluster.nodes if node.name not in listed))
+    nodes += [node for node in cluster.nodes if node.name not in listed]
+    order = {name: place for place, name in enumerate(known)}  # as somebody listed the hosts
+    return tuple(sorted(nodes, key=lambda node: (node.role != "head", order.get(node.name, 999))))
 
 
 def _filled(node: Node, health: Health) -> Node:

@@ -35,6 +35,16 @@ class ClusterVerbs(RunVerbs):
         """
         await asyncio.to_thread(self.registry.add, spec)
 
+    async def cluster_names(self) -> list[str]:
+        """Every cluster by name, ``here`` first; nothing is asked over a network."""
+        return self.clusters_room.names()
+
+    async def cluster_spec(self, name: str) -> ClusterSpec | None:
+        """A cluster of one's own machines as asked for; None for any other."""
+        if name not in self.clusters_room.names() or name == "here":
+            return None
+        return self.registry.clusters()[name].spec
+
     async def forget_cluster(self, name: str) -> None:
         """Remove what is written down of a cluster that is down.
 

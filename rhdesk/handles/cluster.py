@@ -7,7 +7,9 @@ import shlex
 import subprocess
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
+
+import msgspec
 
 from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.errors import BadInput, NotFound
@@ -15,7 +17,7 @@ from rhdesk.handles import naming
 from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import HERE, session
 from rhdesk.models import Cluster as ClusterSeen
-from rhdesk.models import ClusterState, EnvSpec, Run
+from rhdesk.models import ClusterSpec, ClusterState, EnvSpec, Run
 from rhdesk.wire.payload import Payload
 
 
@@ -26,22 +28,66 @@ def cluster(
     dryrun: bool = False,
     **kwargs: Any,
 ) -> Cluster:
-    """A cluster by name; ``here`` is this machine.
+    """A cluster by name; ``here`` is this machine. With hosts, one of one's own machines.
+
+    Args:
+        host: As ssh takes it, ``gpubox`` or ``ada@10.0.0.3``; of several, the head first.
+        ssh_creds: Instead of what ``~/.ssh/config`` says: ``ssh_user``, ``ssh_private_key``,
+            ``ssh_port``, ``ssh_proxy_command``. A password is asked for and kept nowhere.
+        kwargs: ``ips`` is what v0.0.12 called *host* before; ``python``, ``prelude`` and
+            ``autostop_mins`` as `ClusterSpec` has them.
 
     Raises:
-        BadInput: *host* was given: machines over SSH are not in this version.
+        BadInput: Something of it is not understood, or no host.
+        NotFound: Only a name was given, and nobody added or saved such a cluster.
     """
-    if host is not None or ssh_creds is not None or kwargs:
-        asked = ", ".join(
-            ["host"] * (host is not None) + ["ssh_creds"] * bool(ssh_creds) + [*kwargs]
-        )
+    hosts = host if host is not None else kwargs.pop("ips", None)
+    if hosts is not None:
+        spec = _spec(name, [hosts] if isinstance(hosts, str) else hosts, ssh_creds or {}, kwargs)
+        session().desk.add_cluster(spec)
+        return Cluster(name, dryrun=dryrun)
+    if ssh_creds or kwargs:
         raise BadInput(
-            f"rh.cluster({name!r}, {asked}=...): this version knows the cluster 'here'; "
-            "clusters over SSH and in clouds come with the next ones"
+            f"rh.cluster({name!r}, ...) needs a host for {', '.join(['ssh_creds', *kwargs])}: "
+            "rh.cluster('gpubox', host='ada@10.0.0.3')"
         )
-    if name in {HERE, "~/here"}:
-        return Cluster(HERE, dryrun=dryrun)
+    if name.removeprefix("~/") in session().desk.cluster_names():
+        return Cluster(name.removeprefix("~/"), dryrun=dryrun)
     return Cluster.from_name(name, dryrun=dryrun)
+
+
+_CREDS: Final = {
+    "ssh_user": "user",
+    "ssh_private_key": "key",
+    "ssh_port": "port",
+    "ssh_proxy_command": "proxy_command",
+    "ssh_proxy_jump": "proxy_jump",
+}
+"""What v0.0.12 called them, and what they are called here."""
+_MORE: Final = ("python", "prelude", "autostop_mins")
+
+
+def _spec(
+    name: str, hosts: Sequence[str], creds: dict[str, Any], more: dict[str, Any]
+) -> ClusterSpec:
+    """A cluster as asked for.
+
+    Raises:
+        BadInput: There is a word in it that means nothing.
+    """
+    ignored = {"password", "ssh_control_name", "ssh_host"}
+    unknown = (creds.keys() - _CREDS - ignored) | (more.keys() - set(_MORE))
+    if unknown:
+        raise BadInput(
+            f"rh.cluster({name!r}, ...) does not understand {', '.join(sorted(unknown))}; "
+            f"ssh_creds are {', '.join(_CREDS)}, and beside them {', '.join(_MORE)}"
+        )
+    said = {_CREDS[key]: value for key, value in creds.items() if key in _CREDS}
+    described = {"name": name.removeprefix("~/"), "hosts": list(hosts), **said, **more}
+    try:
+        return msgspec.convert(described, ClusterSpec)
+    except msgspec.ValidationError as exc:
+        raise BadInput(f"rh.cluster({name!r}, ...): {exc}") from exc
 
 
 class Cluster(Resource):
@@ -61,7 +107,11 @@ class Cluster(Resource):
                 f"{config.get('name')} is a {config['resource_subtype']}: a machine to be brought "
                 "up in a cloud, which this version cannot do yet; rh.cluster('here') is this machine"
             )
-        return cls(str(config["name"]))
+        made = cls(str(config["name"]))
+        if hosts := config.get("ips"):
+            creds = dict(config.get("ssh_creds") or {})
+            session().desk.add_cluster(_spec(made.key, list(hosts), creds, {}))
+        return made
 
     # ---- life
 
@@ -313,7 +363,13 @@ class Cluster(Resource):
 
     @property
     def config_for_rns(self) -> dict[str, Any]:
-        return super().config_for_rns | {"name": self.key}
+        config = super().config_for_rns | {"name": self.key}
+        spec = session().desk.cluster_spec(self.key)
+        if spec is None:
+            return config
+        old = {new: old for old, new in _CREDS.items()}
+        said = {old[field]: getattr(spec, field) for field in old if getattr(spec, field)}
+        return config | {"ips": list(spec.hosts), "ssh_creds": said}
 
     def _client(self) -> ServletClient:
         desk = session().desk

@@ -55,6 +55,7 @@ class Taken:
 
 
 def main(word: str) -> None:
+    os.umask(0o077)  # whatever it makes is for this account only
     taken, give = Taken(sys.stdin.buffer), sys.stdout.buffer
     sys.stdout = sys.stderr  # what a library prints is no answer
 

@@ -167,7 +167,7 @@ class Host:
     @property
     def root(self) -> Path:
         """Its file system, seen from here."""
-        return Path(f"/proc/{self._init}/root{self.folder}/root")
+        return Path(f"/proc/{self._init}/root")
 
     def pids(self) -> list[int]:
         """Its processes, by their numbers here; not the one that all hang off."""

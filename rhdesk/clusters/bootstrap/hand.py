@@ -29,9 +29,11 @@ _LONGEST_LINE: Final = 1 << 24
 _PIECE: Final = 1 << 20
 
 _LOADER: Final = (
-    "import sys; b = sys.stdin.buffer; exec(compile(b.read(int(b.readline())), 'first', 'exec'))"
+    "import sys; print(sys.argv[1], 'hears', flush=True); b = sys.stdin.buffer;"
+    "exec(compile(b.read(int(b.readline())), 'first', 'exec'))"
 )
-"""Reads a program of so many bytes from standard input and runs it; the rest is the program's."""
+"""Reads a program of so many bytes from standard input and runs it; the rest is the program's. It is
+sent when this is heard: what came earlier the shell might take for its own."""
 
 Told = Callable[[str], None]
 
@@ -131,11 +133,12 @@ async def hand_on(
         used = chosen(seen, host=connection.target.host, like=like)
         source = _source()
         await running.write(
-            f"exec {shlex.quote(used.path)} -u -c {shlex.quote(_LOADER)}\n".encode()
+            f"exec {shlex.quote(used.path)} -u -c {shlex.quote(_LOADER)} {mark}\n".encode()
         )
+        await _heard(connection, running, lines, f"{mark} hears")
         program = source + f"\nmain({mark!r})\n".encode()
         await running.write(f"{len(program)}\n".encode() + program)
-        await _hello(connection, running, lines, mark)
+        await _heard(connection, running, lines, f'"{mark}"')
         yield Hand(running, lines, used)
 
 
@@ -205,13 +208,14 @@ async def _pythons(
     )
 
 
-async def _hello(
-    connection: Connection, running: Exec, lines: AsyncGenerator[bytes], mark: str
+async def _heard(
+    connection: Connection, running: Exec, lines: AsyncGenerator[bytes], word: str
 ) -> None:
+    """Wait for a line with *word* in it."""
     try:
         with anyio.fail_after(_SHELL_S):
             async for line in lines:
-                if mark.encode() in line and b"hello" in line:
+                if word.encode() in line:
                     return
     except TimeoutError:
         pass
