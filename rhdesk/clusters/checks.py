@@ -41,7 +41,7 @@ async def examine(
     )
     if up:
         checks.append(_token(data_dir / "clusters" / name / "token"))
-        checks += await _servlets(clusters, name)
+        checks += await servlets(clusters, name)
     return checks
 
 
@@ -115,7 +115,8 @@ def _token(file: Path) -> Check:
     )
 
 
-async def _servlets(clusters: Clusters, name: str) -> list[Check]:
+async def servlets(clusters: Clusters, name: str) -> list[Check]:
+    """Whether the gateway and each environment answer."""
     try:
         async with asyncio.timeout(_ANSWER_S):
             health = await clusters.health(name)

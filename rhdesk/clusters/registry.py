@@ -98,14 +98,31 @@ class Registry:
         Raises:
             NotFound: ``~/.ssh/config`` does not name it, and it has no address.
         """
+        name = self._called(host)
+        self.add(ClusterSpec(name=name, hosts=(host,)))
+        return name
+
+    def _called(self, host: str) -> str:
         _, alias, _ = parse(host)
         if alias not in aliases() and host == alias and not _has_address(alias):
             raise NotFound(
                 alias, kind="cluster, host of ~/.ssh/config or address", near=aliases()[:3]
             )
-        name = alias.replace(":", "-")
-        self.add(ClusterSpec(name=name, hosts=(host,)))
-        return name
+        return alias.replace(":", "-")
+
+    def trial(self, host: str) -> SshCluster:
+        """A host as a cluster that is not written down, to look at it.
+
+        Raises:
+            NotFound: As `add_host`.
+        """
+        return SshCluster(
+            ClusterSpec(name=self._called(host), hosts=(host,)),
+            self._folder / ".trial",
+            self._cache_dir,
+            owner=self._owner(),
+            asks=self._asks,
+        )
 
     def forget(self, name: str) -> None:
         """Remove what is written down of a cluster that is down.

@@ -8,6 +8,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from rhdesk.desk.record import RunVerbs
 from rhdesk.models import (
     Check,
@@ -123,13 +125,33 @@ class ClusterVerbs(RunVerbs):
         await client.autostop(minutes * 60 if minutes >= 0 else -1.0)
 
     async def doctor(self, cluster: str = "here") -> list[Check]:
-        """Everything a run needs, looked at piece by piece; never raises for what it finds."""
-        from rhdesk.clusters.checks import examine
+        """Everything a run needs, looked at piece by piece; never raises for what it finds.
 
-        folders = self.settings.data_dir, self.settings.cache_dir
-        return await examine(
-            self.clusters_room, cluster, data_dir=folders[0], cache_dir=folders[1]
-        )
+        Of a host of ``~/.ssh/config`` that nobody added, what bringing it up would need.
+        """
+        from rhdesk.clusters.checks import examine, servlets
+
+        if cluster == "here":
+            folders = self.settings.data_dir, self.settings.cache_dir
+            return await examine(
+                self.clusters_room, cluster, data_dir=folders[0], cache_dir=folders[1]
+            )
+        from rhdesk.clusters.ssh_checks import examine_host
+
+        known = cluster in self.clusters_room.names()
+        looked_at = self.registry.clusters()[cluster] if known else self.registry.trial(cluster)
+        found: list[Check] = []
+        for host in looked_at.spec.hosts:
+            several = f"{host}: " if len(looked_at.spec.hosts) > 1 else ""
+            async with aclosing(examine_host(looked_at, host, self.asks)) as checks:
+                async for check in checks:
+                    found.append(msgspec.structs.replace(check, what=f"{several}{check.what}"))
+        if known and looked_at.held() is not None:
+            found += await servlets(self.clusters_room, cluster)
+        elif all(check.ok for check in found):
+            remedy = f"rhdesk up {cluster}"
+            found.append(Check(what="cluster", ok=False, evidence="it is down", remedy=remedy))
+        return found
 
     async def envs(self, cluster: str = "here") -> list[Env]:
         """The environments on a cluster, ``base`` first."""

@@ -72,6 +72,29 @@ async def _open(
     return Connection(target, transport, below)
 
 
+async def check_reach(target: Target) -> str:
+    """See that somebody listens where the host is; what it says first.
+
+    Raises:
+        ConnectionFailed: Nobody does.
+    """
+
+    def look() -> str:
+        line = _line(target, None)
+        try:
+            line.settimeout(target.timeout_s)
+            said = line.recv(100).decode("utf-8", "replace").strip()
+            return clean(said) or "it says nothing"
+        except OSError as exc:
+            raise ConnectionFailed(
+                f"{target.hostname}:{target.port} takes connections and says nothing: is it an sshd?"
+            ) from exc
+        finally:
+            line.close()
+
+    return await to_thread.run_sync(look, abandon_on_cancel=True)
+
+
 class _Person:
     """Whoever sits at the loop, asked from a thread."""
 
