@@ -50,6 +50,8 @@ _log = logging.getLogger(__name__)
 BASE = "base"
 _LOOK_S = 1.0
 """How often it is looked whether the node is idle, or an env servlet of older code is."""
+_BUSY_S = 3.0
+"""For an answer that an env servlet has at hand."""
 _ASK_S = 360.0
 """For an answer of an env servlet that imports new code first."""
 
@@ -189,10 +191,11 @@ class Gateway:
         others = [each.name for each in found if each.is_alive and each.name != me]
         try:
             idle_s = [await self._ray.idle_s(node) for node in others]
+            idle_s.append(await asyncio.to_thread(idle_now_s, self._folder))
         except ServletDied as exc:
             _log.warning("whether the cluster is idle cannot be known: %s", exc)
             return
-        if not self._autostop.is_due(min([self._activity.idle_s(), *idle_s])):
+        if not self._autostop.is_due(min(idle_s)):
             return
         why = f"it stopped itself after {self._autostop.spelled()} in which nothing ran"
         for node in others:
@@ -350,24 +353,9 @@ class Gateway:
 
     async def _ask(self, method: str, address: str, route: str, body: bytes) -> bytes:
         """Put a question to an env servlet of this node."""
-        told = {"authorization": f"Bearer {read_token(self._folder)}"}
-
-        def ask() -> tuple[int, bytes]:
-            connection = http.client.HTTPConnection(address, timeout=_ASK_S)
-            try:
-                connection.request(method, route, body, told)
-                answer = connection.getresponse()
-                return answer.status, answer.read()
-            finally:
-                connection.close()
-
-        try:
-            status, data = await asyncio.to_thread(ask)
-        except OSError as exc:
-            raise ServletDied(f"the env servlet did not answer: {exc}") from exc
-        if status != HTTPStatus.OK:
-            raise error_of(unpack(data, Fault))
-        return data
+        return await asyncio.to_thread(
+            ask_servlet, self._folder, method, address, route, body, timeout_s=_ASK_S
+        )
 
     async def _drop(self, name: str) -> None:
         self._read(name)
@@ -375,3 +363,48 @@ class Gateway:
             raise BadInput("base goes with the cluster: rhdesk down")
         await self._stop_env(name)
         (self._folder / "envs" / name / "servlet.json").unlink(missing_ok=True)
+
+
+def ask_servlet(
+    folder: Path, method: str, address: str, route: str, body: bytes = b"", *, timeout_s: float
+) -> bytes:
+    """Put a question to an env servlet of this node. Blocking.
+
+    Raises:
+        ServletDied: It does not answer.
+        RhdeskError: It answered with that.
+    """
+    connection = http.client.HTTPConnection(address, timeout=timeout_s)
+    try:
+        told = {"authorization": f"Bearer {read_token(folder)}"}
+        connection.request(method, route, body, told)
+        answered = connection.getresponse()
+        data = answered.read()
+    except (OSError, http.client.HTTPException) as exc:
+        raise ServletDied(f"the env servlet did not answer: {exc}") from exc
+    finally:
+        connection.close()
+    if answered.status != HTTPStatus.OK:
+        raise error_of(unpack(data, Fault))
+    return data
+
+
+def idle_now_s(folder: Path) -> float:
+    """Seconds since anything happened on this node; 0 while a call runs. Blocking.
+
+    The env servlets are asked: after the machine slept, what they noted is old and their calls are
+    not. One that does not answer is not waited for: it notes nothing either.
+    """
+    for file in (folder / "envs").glob("*/servlet.json"):
+        seen = msgspec.json.decode(file.read_bytes(), type=EnvFile)
+        if not processes.is_alive(seen.process):
+            continue
+        try:
+            data = ask_servlet(folder, "GET", seen.address, routes.STATS, timeout_s=_BUSY_S)
+        except RhdeskError as exc:
+            _log.warning("whether %s is busy cannot be known: %s", seen.config.name, exc)
+            continue
+        _, running = unpack(data, tuple[int, int])
+        if running:
+            return 0.0
+    return Activity(folder).idle_s()

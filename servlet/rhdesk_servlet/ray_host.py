@@ -29,17 +29,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rhdesk import processes, whole_file
 from rhdesk.errors import ServletDied, SetupFailed
 from rhdesk.wire.messages import NodeOfRay
-from rhdesk_servlet.activity import Activity
 from rhdesk_servlet.asgi import guarded
 from rhdesk_servlet.auth import Doorman
 from rhdesk_servlet.envs import EnvBuilder
-from rhdesk_servlet.gateway import BASE, ClusterConfig, EnvFile, Gateway
+from rhdesk_servlet.gateway import BASE, ClusterConfig, EnvFile, Gateway, idle_now_s
 from rhdesk_servlet.node import end_itself
 from rhdesk_servlet.serve import EnvConfig, listen, read_token, serve, serve_env
 
 NAMESPACE: Final = "rhdesk"
 _START_S: Final = 60.0
-_ASK_S: Final = 5.0
+_ASK_S: Final = 15.0
 
 
 def start_cluster(config: ClusterConfig) -> None:
@@ -313,7 +312,7 @@ class _GatewayActor:
 
     def idle_s(self) -> float:
         """Asked by the head, which ends all nodes or none."""
-        return Activity(Path(self._config.folder)).idle_s()
+        return idle_now_s(Path(self._config.folder))
 
     def end(self, why: str) -> None:
         end_itself(Path(self._config.folder), why)
