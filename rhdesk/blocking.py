@@ -12,7 +12,7 @@ from concurrent.futures import wait
 from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from anyio import EndOfStream, WouldBlock, create_memory_object_stream
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -56,6 +56,9 @@ from rhdesk.models import (
     Values,
     Version,
 )
+
+if TYPE_CHECKING:
+    from rhdesk.runs.spread import Came, Over, Told
 
 T = TypeVar("T")
 
@@ -288,9 +291,18 @@ class Desk:
     def bundle(self, target: str) -> Bundle:
         return self.portal.call(self.asynchronous.bundle, target)
 
-    def send(self, name: str, bundle: Bundle, *, on: str, env: str, live: bool = False) -> str:
+    def send(
+        self,
+        name: str,
+        bundle: Bundle,
+        *,
+        on: str,
+        env: str,
+        node: str = "",
+        live: bool = False,
+    ) -> str:
         return self.portal.call(
-            partial(self.asynchronous.send, name, bundle, on=on, env=env, live=live)
+            partial(self.asynchronous.send, name, bundle, on=on, env=env, node=node, live=live)
         )
 
     def submit(
@@ -302,6 +314,7 @@ class Desk:
         method: str = "",
         on: str = "here",
         env: str = "",
+        node: str = "",
         timeout_s: float | None = None,
     ) -> Run:
         return self.portal.call(
@@ -313,6 +326,7 @@ class Desk:
                 method=method,
                 on=on,
                 env=env,
+                node=node,
                 timeout_s=timeout_s,
             )
         )
@@ -328,6 +342,7 @@ class Desk:
         instance: str = "",
         on: str = "here",
         env: str = "base",
+        node: str = "",
         timeout_s: float = 0.0,
         as_json: bool = True,
         keep: str = "",
@@ -345,6 +360,7 @@ class Desk:
                 instance=instance,
                 on=on,
                 env=env,
+                node=node,
                 timeout_s=timeout_s,
                 as_json=as_json,
                 keep=keep,
@@ -352,6 +368,40 @@ class Desk:
                 reads=reads,
             )
         )
+
+    def map(
+        self,
+        name: str,
+        bundle: Bundle,
+        items: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
+        *,
+        on: str,
+        cores: Mapping[str, int],
+        env: str = "base",
+        timeout_s: float = 0.0,
+        idempotent: bool = False,
+        reads: tuple[tuple[str, str], ...] = (),
+    ) -> Iterator[Told | Came | Over]:
+        return self.iterate(
+            partial(
+                self.asynchronous.map,
+                name,
+                bundle,
+                items,
+                on=on,
+                cores=cores,
+                env=env,
+                timeout_s=timeout_s,
+                idempotent=idempotent,
+                reads=reads,
+            )
+        )
+
+    def nodes_for(self, on: str, env: str = "base") -> dict[str, int]:
+        return self.portal.call(self.asynchronous.nodes_for, on, env)
+
+    def shares(self, run_id: str) -> list[Run]:
+        return self.portal.call(self.asynchronous.shares, run_id)
 
     def forget_sent(self) -> None:
         self.asynchronous.forget_sent()

@@ -80,4 +80,5 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        return None
+        # What is readable while nothing was asked has ended: the pool then takes another one.
+        return self._stream.is_over if info == "is_readable" else None

@@ -205,6 +205,15 @@ class ServletClient:
     async def _ask(self, method: str, url: str, *, timeout_s: float = 0, **sent: Any) -> bytes:
         if timeout_s:
             sent["timeout"] = timeout_s
+        try:
+            return await self._asked(method, url, **sent)
+        except Unreachable:
+            if method != "GET":
+                raise
+        # A connection that was kept may have broken long ago; a question may be asked again.
+        return await self._asked(method, url, **sent)
+
+    async def _asked(self, method: str, url: str, **sent: Any) -> bytes:
         async with self._understood():
             response = await self._http.request(method, url, **sent)
             raise_fault(response.status_code, response.content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,12 @@ import msgspec
 
 from rhdesk.desk.code import CodeVerbs
 from rhdesk.errors import BadInput, ConnectionFailed, NotFound, RhdeskError, RunLost
-from rhdesk.models import EnvSpec, Name, Parameter, Record, Run
+from rhdesk.models import ClusterState, EnvSpec, Name, Parameter, Record, Run
 from rhdesk.wire.canonical import spell, version_of
 
 if TYPE_CHECKING:
     from rhdesk.code.bundle import Bundle
+    from rhdesk.runs.spread import Came, Over, Told
 
 SHELL = "rhdesk_servlet.shell"
 """Module on the cluster that runs shell commands; what `exec` calls."""
@@ -34,6 +35,7 @@ class CallVerbs(CodeVerbs):
         method: str = "",
         on: str = "here",
         env: str = "",
+        node: str = "",
         timeout_s: float | None = None,
     ) -> Run:
         """Start a call and return once the cluster has accepted it.
@@ -45,6 +47,7 @@ class CallVerbs(CodeVerbs):
             arguments: By name; text is read as the parameter's annotation says.
             args: By position, in front of the named ones.
             env: Name of an environment on the cluster; empty is the one it was saved with.
+            node: Machine of the cluster to run it on; empty is the head.
             timeout_s: Cancel the run when it takes longer.
 
         Raises:
@@ -69,6 +72,7 @@ class CallVerbs(CodeVerbs):
             method=method,
             on=on,
             env=env,
+            node=node,
             timeout_s=timeout_s or 0.0,
             reads=await self._reads(record, [*positional, *keywords.values()]),
         )
@@ -84,6 +88,7 @@ class CallVerbs(CodeVerbs):
         instance: str = "",
         on: str = "here",
         env: str = "base",
+        node: str = "",
         timeout_s: float = 0.0,
         as_json: bool = True,
         keep: str = "",
@@ -93,6 +98,7 @@ class CallVerbs(CodeVerbs):
         """Start a call of *bundle*; what `submit` and the handles of `rhdesk.handles` share.
 
         Args:
+            node: Of the cluster; empty is its head.
             reads: Names and versions that the run reads by being called, for its lineage.
         """
         from rhdesk.runs.making import new_run
@@ -112,6 +118,8 @@ class CallVerbs(CodeVerbs):
             run_id=run_id,
             keep=keep,
         )
+        if node:
+            run = msgspec.structs.replace(run, node=node)
         called = Called(
             run_id=run.run_id,
             definition=bundle.digest(name),
@@ -124,7 +132,7 @@ class CallVerbs(CodeVerbs):
         )
         is_sent = False
         try:
-            await self.send(name, bundle, on=on, env=env)
+            await self.send(name, bundle, on=on, env=env, node=node)
             is_sent = True
             try:
                 return await self.runs_room.submit(run, called, payload, reads=reads)
@@ -132,7 +140,7 @@ class CallVerbs(CodeVerbs):
                 if exc.kind != "definition":
                     raise
                 self.forget_sent()
-                await self.send(name, bundle, on=on, env=env)
+                await self.send(name, bundle, on=on, env=env, node=node)
                 return await self.runs_room.submit(run, called, payload, reads=reads)
         except RhdeskError as exc:
             if is_sent and isinstance(exc, ConnectionFailed | RunLost):
@@ -141,6 +149,73 @@ class CallVerbs(CodeVerbs):
                 raise
             self.runs_room.refused(run, exc)
             raise
+
+    async def map(
+        self,
+        name: str,
+        bundle: Bundle,
+        items: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
+        *,
+        on: str,
+        cores: Mapping[str, int],
+        env: str = "base",
+        timeout_s: float = 0.0,
+        idempotent: bool = False,
+        reads: tuple[tuple[str, str], ...] = (),
+    ) -> AsyncGenerator[Told | Came | Over]:
+        """Call *bundle* once for each of *items*, over several nodes; yields what happens.
+
+        Args:
+            cores: Of each node that takes part, as `nodes_for` has it.
+            idempotent: Items whose end nobody can know, because their node is gone, run again on
+                another; without it they are reported lost.
+        """
+        from rhdesk.runs.making import new_run
+        from rhdesk.runs.spread import Spread, spread_over
+        from rhdesk.wire.messages import Called
+        from rhdesk.wire.payload import Payload
+
+        payloads = [Payload.of_call(args, kwargs) for args, kwargs in items]
+        run = new_run(
+            name,
+            [f"{len(items)} items"],
+            {},
+            payloads[0],
+            method="",
+            on=on,
+            env=env,
+            tree=bundle.tree,
+        )
+
+        async def prepare(node: str) -> None:
+            await self.send(name, bundle, on=on, env=env, node=node)
+
+        async def why_gone(node: str) -> str:
+            return await self.clusters_room.why_gone(on, node)
+
+        definition = bundle.digest(name)
+        spread = Spread(
+            self.runs_room,
+            spread_over(run, len(items)),
+            Called(run_id=run.run_id, definition=definition, timeout_s=timeout_s),
+            payloads,
+            cores,
+            idempotent=idempotent,
+            prepare=prepare,
+            why_gone=why_gone,
+            reads=reads,
+        )
+        async with aclosing(spread.events()) as events:
+            async for event in events:
+                yield event
+
+    async def nodes_for(self, on: str, env: str = "base") -> dict[str, int]:
+        """The nodes of a cluster that have an environment and answer, and their cores."""
+        found: dict[str, int] = {}
+        for node in await self.clusters_room.nodes(on):
+            if node.state is ClusterState.UP and (env == "base" or env in node.envs):
+                found[node.name] = max(1, node.cpus)
+        return found
 
     async def exec(self, commands: Sequence[str], *, on: str = "here", env: str = "base") -> Run:
         """Start shell commands in an environment, one after the other, as one run."""

@@ -71,20 +71,28 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
         return await self.save(record, overwrite=overwrite)
 
     async def send(
-        self, name: str, bundle: Bundle, *, on: str, env: str, live: bool = False
+        self,
+        name: str,
+        bundle: Bundle,
+        *,
+        on: str,
+        env: str,
+        node: str = "",
+        live: bool = False,
     ) -> str:
         """Have an env servlet know a function or class; returns what a call names it by.
 
         Only what the servlet lacks travels. Sending twice costs nothing.
 
         Args:
+            node: Of the cluster; empty is its head.
             live: Have calls by *name* mean it from now on, whoever's they were. Otherwise they go
                 on to mean what they do, if anything: a saved name may be called at any version.
         """
         digest = bundle.digest(name)
         await self.mend(on)
-        client = await self.clusters_room.client(on)
-        address = await client.address(env)
+        client = await self.clusters_room.client(on, node)
+        address = f"{client.line.node} {await client.address(env)}"
         known = self._sent.setdefault((client.line.cluster_id, address), set())
         if digest not in known:
             await self._define(client, name, bundle, env)

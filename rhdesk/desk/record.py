@@ -39,6 +39,10 @@ class RunVerbs(Rooms):
             lambda book: book.count_runs(function=function, status=status, cluster=cluster)
         )
 
+    async def shares(self, run_id: str) -> list[Run]:
+        """The shares of a map over several nodes, oldest first; of any other run none."""
+        return await self.runs_room.shares((await self.run(run_id)).run_id)
+
     async def follow(self, run_id: str, *, after: int = -1) -> AsyncGenerator[LogLine]:
         """Yield a run's lines, each stored before it is seen; ends when the run has.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -17,14 +18,22 @@ import msgspec
 
 from rhdesk.clusters.warm_call import Broken
 from rhdesk.code.bundle import Bundle
-from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, RunFailed, SetupFailed
+from rhdesk.errors import (
+    ConnectionFailed,
+    ItemsLost,
+    NotFound,
+    RhdeskError,
+    RunFailed,
+    SetupFailed,
+)
 from rhdesk.handles.cluster import Kept
 from rhdesk.handles.resource import Resource, came_of
-from rhdesk.handles.session import Road, Session
-from rhdesk.models import Run, Signature
+from rhdesk.handles.session import HERE, Road, Session
+from rhdesk.models import LogLine, Run, Signature
 from rhdesk.runs.making import kept_name, new_run
 from rhdesk.runs.outcome import failure_error
 from rhdesk.runs.service import failure_of, lines_of
+from rhdesk.runs.spread import Came, Over, Told
 from rhdesk.wire import pickles
 from rhdesk.wire.frames import Frame, Kind, Lines
 from rhdesk.wire.messages import Called, RunEnd, unpack
@@ -60,6 +69,8 @@ class Options(msgspec.Struct, frozen=True):
     keep: str = ""
     """Leave the result on the cluster under this key; the call returns the key."""
     timeout_s: float = 0.0
+    idempotent: bool = False
+    """Items of a map whose end nobody can know run again: twice is as good as once."""
 
 
 def call(
@@ -97,12 +108,19 @@ def map_call(
     items: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
     options: Options,
 ) -> list[Any]:
-    """Call once for each of *items*, spread over the cluster's cores; results in their order.
+    """Call once for each of *items*, over the cluster's nodes and cores; results in their order.
 
     One run, however many items; the first that raises ends it, and is raised here.
+
+    Raises:
+        ItemsLost: A node went away with items whose end nobody can know; the others finished.
     """
     if not items:
         return []
+    if target.cluster != HERE and not target.instance and len(items) > 1:
+        cores = session.desk.nodes_for(target.cluster, target.env)
+        if len(cores) > 1:
+            return _map_over(session, target, items, options, cores)
     payloads = [Payload.of_call(args, kwargs) for args, kwargs in items]
     run = _new_run(target, [f"{len(items)} items"], {}, payloads[0], options)
     called = msgspec.structs.replace(_called(run, target, options), items=len(items))
@@ -114,6 +132,47 @@ def map_call(
         results.append(value)
         progress.show(len(results))
     return results
+
+
+def _map_over(
+    session: Session,
+    target: Target,
+    items: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
+    options: Options,
+    cores: Mapping[str, int],
+) -> list[Any]:
+    """The same over several nodes."""
+    results: dict[int, Any] = {}
+    progress = _Progress(target.name, len(items))
+    events = session.desk.map(
+        target.name,
+        target.bundle,
+        items,
+        on=target.cluster,
+        cores=cores,
+        env=target.env,
+        timeout_s=options.timeout_s,
+        idempotent=options.idempotent,
+        reads=reads_of(target, [value for args, _ in items[:_LOOKED_AT] for value in args], {}),
+    )
+    over: Over | None = None
+    for event in events:
+        match event:
+            case Told(node, lines):
+                _show(lines, options, before=f"{node} | ")
+            case Came(item, body):
+                results[item] = Payload.read(body).result(may_unpickle=True)
+                progress.show(len(results))
+            case Over():
+                over = event
+    if over is None:
+        raise RunFailed(f"the map of {target.name} ended without an end")
+    if over.raised is not None:
+        raise _raised(over.raised, over.run.run_id)
+    if over.lost:
+        why = over.run.failure.message if over.run.failure else ""
+        raise ItemsLost(why, run_id=over.run.run_id, lost=over.lost, results=results)
+    return [came_of(results[item], over.run.run_id) for item in range(len(items))]
 
 
 def fetch(session: Session, run: Run) -> Any:
@@ -167,7 +226,8 @@ class _Answer:
             raise
         finally:
             if not finished and sys.exc_info()[0] in {GeneratorExit, KeyboardInterrupt}:
-                self._session.desk.cancel(self._run.run_id)
+                with suppress(ConnectionFailed):  # Ctrl-C works at once, wherever the host is
+                    self._session.desk.cancel(self._run.run_id)
 
     def _rest(self, first: Frame, frames: Iterator[Frame]) -> Iterator[Any]:
         yield self._item_of(first)
@@ -245,10 +305,7 @@ class _Answer:
     def _show(self, frame: Frame) -> None:
         lines = lines_of(self._run.run_id, frame)
         self._desk.recorder.lines(lines)
-        if self._options.stream_logs:
-            for line in lines:
-                out = sys.stdout if line.stream == "stdout" else sys.stderr
-                out.write(line.text + "\n")
+        _show(lines, self._options)
 
     def _end(self, frame: Frame) -> Any:
         self._desk.runs_room.record_end(self._run, frame)
@@ -258,6 +315,13 @@ class _Answer:
     def _item_of(self, frame: Frame) -> Any:
         value = Payload.read(memoryview(frame.body)[4:]).result(may_unpickle=True)
         return came_of(value, self._run.run_id)
+
+
+def _show(lines: Sequence[LogLine], options: Options, *, before: str = "") -> None:
+    if options.stream_logs:
+        for line in lines:
+            out = sys.stdout if line.stream == "stdout" else sys.stderr
+            out.write(f"{before}{line.text}\n")
 
 
 class _Progress:

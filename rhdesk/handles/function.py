@@ -17,7 +17,15 @@ from rhdesk.handles.session import session
 from rhdesk.models import Record, Run
 from rhdesk.runs.making import new_run_id
 
-_OPTIONS = ("stream_logs", "run_name", "remote", "run_async", "save", "timeout_s")
+_OPTIONS = (
+    "stream_logs",
+    "run_name",
+    "remote",
+    "run_async",
+    "save",
+    "timeout_s",
+    "idempotent",
+)
 
 
 def function(
@@ -220,7 +228,11 @@ class Function(Resource):
         return result_of(session().desk.run(run_key))
 
     def map(self, *args: Iterable[Any], **kwargs: Any) -> list[Any]:
-        """Call it for each tuple of ``zip(*args)``, over the cluster's cores; results in order."""
+        """Call it for each tuple of ``zip(*args)``, over the cluster's nodes and cores.
+
+        The results come in order. What was on a node that went away is lost, each item by its
+        number, and never called twice; with ``idempotent=True`` it is called on another node.
+        """
         return self.starmap(list(zip(*args, strict=False)), **kwargs)
 
     def starmap(self, args_lists: Iterable[Sequence[Any]], **kwargs: Any) -> list[Any]:
@@ -232,6 +244,7 @@ class Function(Resource):
         options = Options(
             stream_logs=wanted.get("stream_logs", True),
             timeout_s=float(wanted.get("timeout_s") or 0),
+            idempotent=bool(wanted.get("idempotent")),
         )
         return calls.map_call(session(), self._target(), items, options)
 

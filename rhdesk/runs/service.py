@@ -17,10 +17,13 @@ from typing import Final
 
 import msgspec
 
+from rhdesk import processes
 from rhdesk.errors import (
     ConnectionFailed,
+    ItemsLost,
     NotFound,
     RhdeskError,
+    RunCancelled,
     RunLost,
     ServletDied,
     Unreachable,
@@ -28,19 +31,26 @@ from rhdesk.errors import (
 from rhdesk.foreign import clean, clean_block
 from rhdesk.models import Away, Failure, LogLine, Run, RunStatus
 from rhdesk.ports import Body, ClusterLines, RunLine
+from rhdesk.runs import shares
 from rhdesk.runs.book import UNHEARD, RunBook
 from rhdesk.runs.recorder import Recorder
 from rhdesk.runs.results import Results
 from rhdesk.wire.frames import Frame, Kind, Lines
 from rhdesk.wire.messages import Called, Failed, RunEnd, RunSeen, pack, unpack
+from rhdesk.wire.payload import Payload
 
 _TRIES: Final = 8
+_MOST_SHARES: Final = 100_000
 _CANCEL_S: Final = 5.0
 """How long a cluster that is taken down has to stop one run."""
 _AGAIN_S: Final = 0.2
 """Between two looks whether a host can be reached again."""
 _GONE_S: Final = 2.0
 """Between two questions to the head whether it still knows a node that cannot be reached."""
+_LOOK_S: Final = 0.1
+"""Between two looks into the record for lines of a map."""
+SPREAD: Final = "spread"
+"""Member of the origin of a map over several nodes: how many items, and who hands them out."""
 _STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 
@@ -107,6 +117,11 @@ class Runs:
             run, status=RunStatus.RUNNING, started_at=_time(seen.started_at)
         )
 
+    async def begun(self, run: Run, *, reads: tuple[tuple[str, str], ...] = ()) -> None:
+        """Write down a run that this process hands out itself."""
+        await asyncio.to_thread(self._recorder.submitted, run, reads)
+        self._recorder.started(run.run_id, datetime.now(UTC))
+
     def refused(self, run: Run, error: RhdeskError) -> None:
         """Record that a run never came to be."""
         failure = Failure(kind=error.code, message=str(error))
@@ -132,12 +147,15 @@ class Runs:
                 seq = line.seq
         if run.status.is_finished and run.status is not RunStatus.LOST:
             return
+        if SPREAD in run.origin:
+            async with aclosing(self._follow_spread(run, seq)) as lines_of_all:
+                async for line in lines_of_all:
+                    yield line
+            return
         async with aclosing(self.frames(run, after=seq)) as frames:
             async for frame in frames:
                 if frame.kind is Kind.LINES:
-                    lines = lines_of(run.run_id, frame)
-                    await asyncio.wrap_future(self._recorder.lines(lines))
-                    for line in lines:
+                    for line in await self.keep_lines(run, frame):
                         yield line
                 else:
                     self.record_end(run, frame)
@@ -210,6 +228,76 @@ class Runs:
             await watch.wait(exc)
             return ""
 
+    async def keep_lines(self, run: Run, frame: Frame) -> list[LogLine]:
+        """Store the lines of a frame; returns them once they are on the disk."""
+        lines = lines_of(run.run_id, frame)
+        await asyncio.wrap_future(self._recorder.lines(lines))
+        return lines
+
+    async def shares(self, run_id: str) -> list[Run]:
+        """The shares of a map over several nodes, oldest first."""
+        found = await self._recorder.read(
+            lambda book: book.runs(share_of=run_id, limit=_MOST_SHARES)
+        )
+        return found[::-1]
+
+    async def _follow_spread(self, run: Run, after: int) -> AsyncGenerator[LogLine]:
+        """The lines of a map, as those of its shares come in; whoever follows those brings them.
+
+        A map nobody hands out any more ends with its last share.
+        """
+        bringing: asyncio.Task[Run] | None = None
+        try:
+            while True:
+                run = await self._recorder.read(partial(_run_of, run_id=run.run_id))
+                page = partial(_page, run_id=run.run_id, start=after + 1, stop=after + 1001)
+                lines = await self._recorder.read(page)
+                for line in lines:
+                    yield line
+                    after = line.seq
+                if lines:
+                    continue
+                if run.status.is_finished:
+                    return
+                if bringing is None and not _is_handed_out(run):
+                    bringing = asyncio.get_running_loop().create_task(self._bring_home(run))
+                elif bringing is not None and bringing.done():
+                    bringing.result()
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            if bringing is not None:
+                bringing.cancel()
+
+    async def _bring_home(self, run: Run) -> Run:
+        """End a map whose program is gone: wait for its shares, and say what became of the items."""
+        for share in await self.shares(run.run_id):
+            if not share.status.is_finished:
+                try:
+                    await self.wait(share.run_id)
+                except (NotFound, RunLost) as exc:
+                    self.record_lost(share, str(exc))
+        done: set[int] = set()
+        lost: dict[int, str] = {}
+        for share in await self.shares(run.run_id):
+            items = shares.read(str(share.origin.get("items", "")))
+            if share.status is RunStatus.SUCCEEDED:
+                done |= items
+            else:
+                why = share.failure.message if share.failure else share.status.value
+                lost |= dict.fromkeys(items, f"{share.node}: {why}")
+        count = int(run.origin[SPREAD]["items"])
+        lost = {item: why for item, why in lost.items() if item not in done}
+        left = set(range(count)) - done - set(lost)
+        lost |= dict.fromkeys(left, "never handed out: the program that called ended before")
+        if lost:
+            why = shares.describe(lost, of=count)
+            failed = Failed(kind=ItemsLost.code, message=why)
+            end = RunEnd(run_id=run.run_id, status="lost", failed=failed)
+            return self.record_end(run, Frame(Kind.ERROR, pack(end)))
+        return self.record_end(
+            run, Frame(Kind.END, memoryview(Payload.of_result(count).to_bytes()))
+        )
+
     def record_end(self, run: Run, frame: Frame) -> Run:
         """Write down how a run ended, from its last frame; other frames change nothing."""
         if frame.kind is Kind.END:
@@ -244,6 +332,8 @@ class Runs:
         run = await self._recorder.read(lambda book: book.run(run_id))
         if run.status.is_finished:
             return run
+        if SPREAD in run.origin:
+            return await self._cancel_spread(run, force=force)
         client = await self._clusters.client(run.cluster, run.node)
         try:
             await client.cancel(run.env, run.run_id, force=force)
@@ -254,6 +344,14 @@ class Runs:
         except ServletDied:
             await self._clusters.revive_env(run.cluster, run.env, run.node)
         return await self.wait(run_id)
+
+    async def _cancel_spread(self, run: Run, *, force: bool) -> Run:
+        running = [s for s in await self.shares(run.run_id) if not s.status.is_finished]
+        failure = Failure(kind=RunCancelled.code, message="the run was cancelled")
+        ended = _ended(run, RunStatus.CANCELLED, failure=failure)
+        self._recorder.ended(ended)  # first: whoever hands out its items stops
+        await asyncio.gather(*(self.cancel(share.run_id, force=force) for share in running))
+        return ended
 
     async def cancel_all(self, cluster: str) -> list[Run]:
         """Cancel every run of a cluster that has not ended; what does not answer is lost."""
@@ -284,10 +382,20 @@ class Runs:
         """
         unfinished = await self._recorder.read(lambda book: book.unfinished())
         by_place: dict[tuple[str, str], list[Run]] = {}
+        maps = [run for run in unfinished if SPREAD in run.origin]
         for run in unfinished:
+            if SPREAD in run.origin:
+                continue
             by_place.setdefault((run.cluster, run.node), []).append(run)
         found = await asyncio.gather(*(self._catch_up(runs) for runs in by_place.values()))
-        return sum(found)
+        home = sum(found)
+        for run in maps:
+            if _is_handed_out(run):
+                continue
+            if all(share.status.is_finished for share in await self.shares(run.run_id)):
+                await self._bring_home(run)
+                home += 1
+        return home
 
     async def _catch_up(self, unfinished: Sequence[Run]) -> int:
         """The same for the runs of one place; one that cannot be reached holds up no other."""
@@ -372,6 +480,12 @@ def lines_of(run_id: str, frame: Frame) -> list[LogLine]:
     ]
 
 
+def _is_handed_out(run: Run) -> bool:
+    """Whether the program that hands out a map's items lives."""
+    by = run.origin[SPREAD]
+    return processes.is_alive(processes.Process(int(by["pid"]), int(by["started"])))
+
+
 def failure_of(failed: Failed | None) -> Failure:
     if failed is None:
         return Failure(kind=RunLost.code, message="the cluster did not say why")
@@ -380,6 +494,10 @@ def failure_of(failed: Failed | None) -> Failure:
         message=clean_block(failed.message),
         traceback=clean_block(failed.traceback),
     )
+
+
+def _run_of(book: RunBook, *, run_id: str) -> Run:
+    return book.run(run_id)
 
 
 def _page(book: RunBook, *, run_id: str, start: int, stop: int) -> list[LogLine]:

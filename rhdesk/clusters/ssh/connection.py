@@ -206,6 +206,10 @@ class Stream:
 
     # ---- in an event loop
 
+    @property
+    def is_over(self) -> bool:
+        return bool(self.channel.closed or self.channel.eof_received)
+
     async def read(self, size: int) -> bytes:
         """Up to *size* bytes; empty at the end."""
         await _wait_readable(self.channel)
