@@ -84,7 +84,6 @@ ARGUMENTS = {
     "secret save": ["x"],
     "secret keeper vault": ["http://127.0.0.1:1"],
     "autostop": ["here", "30"],
-    "forget": ["gpubox"],
     "env make": ["e"],
     "env drop": ["e"],
 }
