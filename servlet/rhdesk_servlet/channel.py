@@ -19,7 +19,7 @@ from rhdesk.wire.pickles import Buffer
 INLINE: Final = 32 * 1024
 """Bytes up to which a body travels in the packet itself."""
 LOAD: Final = "load:"
-"""As the method of a call: import its callable, and call nothing."""
+"""As the method of a call: import its callable, and call nothing; of another tree, move there."""
 STATE: Final = "state:"
 """Of an instance: the object itself."""
 ADOPT: Final = "adopt:"

@@ -1,7 +1,8 @@
 """Worker processes: started when a call needs one, fed, and ended when they must be.
 
 One worker runs one function at a time; a module instance has a worker of its own. A worker belongs
-to one code tree, so calls in flight finish on the code they named while new ones run on theirs.
+to one code tree at a time and moves to the next only when it is idle, so calls in flight finish on
+the code they named while new ones run on theirs.
 """
 
 from __future__ import annotations
@@ -255,6 +256,30 @@ class Pool:
         """How many workers to have ready for code that takes over from *tree*."""
         busy = sum(1 for w in self._workers.values() if not w.instance and w.tree == tree)
         return max(1, min(busy, self._most // 2))
+
+    def idle(self, tree: str) -> list[Worker]:
+        """Workers of functions that have nothing to do, and could move on from *tree*."""
+        return [
+            w
+            for w in self._workers.values()
+            if w.tree == tree
+            and w.interpreter is self.interpreter
+            and not (w.instance or w.jobs or w.is_closing or w.is_replaced)
+        ]
+
+    @contextmanager
+    def between_trees(self, worker: Worker, tree: str) -> Generator[None]:
+        """Keep calls from a worker that moves to *tree*; it is there when nothing was raised."""
+        before, worker.tree = worker.tree, f"{worker.tree} -> {tree}"
+        try:
+            yield
+        except BaseException:
+            worker.tree = before
+            raise
+        else:
+            worker.tree = tree
+        finally:
+            self._pump()
 
     def drop_instance(self, key: str) -> None:
         """End the worker that holds a module instance; its state is gone."""

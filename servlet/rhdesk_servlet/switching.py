@@ -5,10 +5,13 @@
 2. Switch: one pointer moves. A call that comes later lands on the new version, one in flight
    finishes where it is.
 
+A process that is idle moves to the new code in place (`reload`): what changed is executed again, and
+everything else stays. Only where that cannot be is a fresh one started.
+
 A module that has an instance here keeps its state unless its class changed. Its code did: calls
-wait for those in flight, the state is taken out of the old process and put into the new one, and
-they go on. Its class did: an instance of the new class is made as the old one was, with the same
-arguments, and the old one ends when its calls have.
+wait for those in flight, and it moves in place; where it cannot, the state is taken out of the old
+process and put into a new one. Then they go on. Its class did: an instance of the new class is made
+as the old one was, with the same arguments, and the old one ends when its calls have.
 """
 
 from __future__ import annotations
@@ -40,9 +43,14 @@ from rhdesk_servlet.code import CodeFolder
 from rhdesk_servlet.interpreter import Interpreter
 from rhdesk_servlet.live import LiveNames, Pointer
 from rhdesk_servlet.pool import Job, Pool, Worker
+from rhdesk_servlet.reload import CannotMove
 
 _DRAIN_S: Final = 1.0
 """How long calls of an instance may keep its next ones waiting while it changes its code."""
+_BUSY: Final = (
+    f"calls of its instance did not end within {_DRAIN_S:g} s, and its state "
+    "cannot be taken out of their hands; roll back again when they have"
+)
 _LOOK_S: Final = 0.005
 _MOVE_S: Final = 30.0
 """How long taking out its state and putting it back may take."""
@@ -129,6 +137,14 @@ class Switch:
     async def _load(self, old: Entry, entry: Entry, there: Interpreter) -> None:
         """Have as many workers ready as the version before has, as far as there is room."""
         count = self._pool.wanted(old.tree)
+        if there is self._pool.interpreter and old.tree != entry.tree:
+            idle = self._pool.idle(old.tree)[:count]
+            moving = [self._move_in_place(worker, entry) for worker in idle]
+            outcomes = await asyncio.gather(*moving, return_exceptions=True)
+            for failed in outcomes:
+                if isinstance(failed, BaseException) and not isinstance(failed, CannotMove):
+                    raise failed
+            count -= outcomes.count(None)
         workers: list[Worker | None] = [None] * count
         if there is not self._pool.interpreter:
             workers = [self._pool.prepare(entry, "", there) for _ in range(count)]
@@ -138,6 +154,10 @@ class Switch:
                 for worker in filter(None, workers):
                     self._pool.kill(worker, "its code could not be imported")
                 raise outcome
+
+    async def _move_in_place(self, worker: Worker, entry: Entry) -> None:
+        with self._pool.between_trees(worker, entry.tree):
+            await self._ask(worker, entry, LOAD)
 
     # ---- instances
 
@@ -157,14 +177,18 @@ class Switch:
         return "made anew", ""
 
     async def _move(self, old: Worker, entry: Entry, there: Interpreter) -> tuple[str, str]:
+        if there is old.interpreter and old.tree and entry.tree and not entry.blob:
+            with contextlib.suppress(CannotMove), self._pool.held(old.instance):
+                if not await _drained(old):
+                    return "", _BUSY
+                await self._move_in_place(old, entry)
+                old.entry = entry
+                return "moved", ""
         with self._fresh(entry, old.instance, there) as new:
             await self._ask(new, entry, LOAD)
             with self._pool.held(old.instance):
                 if not await _drained(old):
-                    return "", (
-                        f"calls of its instance did not end within {_DRAIN_S:g} s, and its state "
-                        "cannot be taken out of their hands; roll back again when they have"
-                    )
+                    return "", _BUSY
                 try:
                     state = await self._ask(old, entry, STATE, within_s=_MOVE_S)
                     await self._ask(new, entry, ADOPT, [state], within_s=_MOVE_S)
@@ -247,6 +271,8 @@ class _Asked:
         cls = error_classes().get(failed.kind, RhdeskError)
         if issubclass(cls, BadFunction):
             self.answer.set_exception(BadFunction(failed.message))
+        elif issubclass(cls, CannotMove):
+            self.answer.set_exception(CannotMove(failed.message))
         else:
             message_ = f"{failed.kind}: {failed.message}"
             self.answer.set_exception(

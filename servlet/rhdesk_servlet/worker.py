@@ -1,6 +1,7 @@
 """The process in which user code runs: takes calls from its channel, answers with results.
 
-A worker serves one code tree for its whole life. One that holds functions runs one call at a time
+A worker serves one code tree at a time; told to load code of another, it moves there in place
+(`reload`). One that holds functions runs one call at a time
 in its main thread, as a script would; one that holds a module instance runs calls side by side, as
 the methods of one object are meant to be called. A call that is cancelled gets `RunCancelled`
 raised in it; one that does not answer is ended with its process, by the env servlet.
@@ -30,7 +31,7 @@ from rhdesk.wire.messages import Failed, pack
 from rhdesk.wire.payload import Payload
 from rhdesk.wire.pickles import Buffer
 from rhdesk.wire.reference import Reference
-from rhdesk_servlet import capture, channel
+from rhdesk_servlet import capture, channel, reload
 from rhdesk_servlet.channel import ADOPT, LOAD, STATE, Call, Cancel, Ended, Entry, More, Yielded
 from rhdesk_servlet.objects import ObjectFolder
 from rhdesk_servlet.plain import as_plain
@@ -57,6 +58,7 @@ class Worker:
         self._spools = folder / "spools"
         self._objects = ObjectFolder(folder.parent.parent / "objects")
         self._callables: dict[Entry, Any] = {}
+        self._tree = ""
         self._instance: Any = None
         self._instance_key = ""
         self._send_lock = threading.Lock()
@@ -164,6 +166,8 @@ class Worker:
         """What the env servlet asks of a worker when a live name changes its version."""
         if call.method == STATE:
             return Payload.of_result(self._instance, what="the state").pieces()
+        if self._tree and call.entry.tree not in ("", self._tree):
+            self._move(call.entry)
         self._callable(call.entry)
         if call.method == ADOPT:
             self._instance = Payload.read(body).result(may_unpickle=True)
@@ -185,12 +189,28 @@ class Worker:
             raise NotFound(call.instance, kind="module instance")
         return _member(self._instance, call.method)
 
+    def _move(self, entry: Entry) -> None:
+        """Serve the tree of *entry* from now on; or go on as before, and say why."""
+        before, self._callables = self._callables, {}
+        try:
+            reload.move(self._tree, entry.tree, lambda: self._check_instance(entry))
+        except BaseException:
+            self._callables = before
+            raise
+        self._tree = entry.tree
+
+    def _check_instance(self, entry: Entry) -> None:
+        found = self._callable(entry)
+        if self._instance_key and isinstance(found, type) and type(self._instance) is not found:
+            raise reload.CannotMove(f"the instance is of the {entry.qualname} before")
+
     def _callable(self, entry: Entry) -> Any:
         if (found := self._callables.get(entry)) is not None:
             return found
         if entry.tree and entry.tree not in sys.path:
             sys.path.insert(0, entry.tree)
             os.chdir(entry.tree)
+            self._tree = entry.tree
         if entry.blob:
             found = pickles.loads(Path(entry.blob).read_bytes())
         else:

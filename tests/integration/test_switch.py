@@ -55,6 +55,12 @@ def counter(word: str, *, source: str = COUNTER, more: str = "") -> dict[str, st
     return {"app.py": source + more, "parts.py": f"WORD = {word!r}\n"}
 
 
+def not_in_place(files: dict[str, str]) -> dict[str, str]:
+    """The same, such that only a fresh process can take it."""
+    odd = "class Meta(type): pass\nclass Odd(metaclass=Meta): pass\n"
+    return files | {"parts.py": odd + files["parts.py"]}
+
+
 # ---- functions
 
 
@@ -329,8 +335,8 @@ def test_an_instance_that_cannot_be_made_of_the_new_class_stays(servlet: EnvServ
 def test_state_that_cannot_be_moved_stays_with_its_code(servlet: EnvServlet) -> None:
     source = COUNTER.replace("self.n = start", "self.n = start; self.clock = time.sleep; "
                              "self.lock = __import__('threading').Lock()")  # fmt: skip
-    one = servlet.define(M, "Counter", counter("one", source=source), kind="module")
-    two = servlet.define(M, "Counter", counter("two", source=source), kind="module")
+    files = [not_in_place(counter(word, source=source)) for word in ("one", "two")]
+    one, two = (servlet.define(M, "Counter", each, kind="module") for each in files)
     servlet.make(M, one, 10)
     seen = servlet.go_live(M, two)
     assert "cannot be moved" in seen.why
@@ -373,11 +379,12 @@ def test_no_call_of_an_instance_is_lost_or_doubled_while_its_code_changes(
 
 
 def test_the_process_of_a_replaced_instance_ends(servlet: EnvServlet) -> None:
-    one = servlet.define(M, "Counter", counter("one"), kind="module")
-    two = servlet.define(M, "Counter", counter("two"), kind="module")
-    servlet.make(M, one)
+    files = [not_in_place(counter(word)) for word in ("one", "two")]
+    one, two = (servlet.define(M, "Counter", each, kind="module") for each in files)
+    servlet.make(M, one, 3)
     old = servlet.call(M, "pid")
-    servlet.go_live(M, two)
+    assert servlet.go_live(M, two).instance == "moved"
+    assert servlet.call(M, "inc") == [4, "two"]
     for _ in range(100):
         if not Path(f"/proc/{old}").exists():
             break
