@@ -130,7 +130,7 @@ def run_row(run: Run) -> list[str]:
         run.run_id[-10:],
         f"{mark} {run.status}",
         run.function + ("" if run.method == "call" else f".{run.method}"),
-        run.cluster,
+        f"{run.cluster} {run.node}".rstrip(),
         run.env,
         ago(run.submitted_at),
         lasted(run),

@@ -49,9 +49,16 @@ def at_desk(work: Callable[[AsyncDesk], Awaitable[T]]) -> T:
 
 def watching(work: Callable[[AsyncDesk, Callable[[Run], None]], Awaitable[None]]) -> None:
     """Do *work*, which says which run it looks at: Ctrl-C stops looking, not the run."""
+    from rhdesk.runs.outcome import describe_away
+
     seen: list[Run] = []
+
+    async def watched(desk: AsyncDesk) -> None:
+        desk.runs_room.on_away(lambda run, away: output.note(describe_away(run, away)))
+        await work(desk, seen.append)
+
     try:
-        at_desk(lambda desk: work(desk, seen.append))
+        at_desk(watched)
     except KeyboardInterrupt:
         if seen and not seen[-1].status.is_finished:
             short = seen[-1].run_id[-10:]

@@ -28,16 +28,25 @@ _STATUS = f"Only these: {', '.join(RunStatus)}."
     help=_STATUS,
 )
 @click.option("--cluster", default="", help="Only on this cluster.")
+@click.option("--of", default="", help="The shares of this map, each with its node.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--offset", default=0, type=click.IntRange(0))
 @as_json
 def runs(
-    function: str, status: str | None, cluster: str, limit: int, offset: int, as_json: bool
+    function: str,
+    status: str | None,
+    cluster: str,
+    of: str,
+    limit: int,
+    offset: int,
+    as_json: bool,
 ) -> None:
     """Runs, newest first; also those of clusters that are gone."""
 
     async def work(desk: AsyncDesk) -> list[Run]:
         async def ask() -> list[Run]:
+            if of:
+                return await desk.shares(of)
             return await desk.runs(
                 limit=limit, offset=offset, function=function, status=status or "", cluster=cluster
             )

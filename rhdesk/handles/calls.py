@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -29,9 +29,9 @@ from rhdesk.errors import (
 from rhdesk.handles.cluster import Kept
 from rhdesk.handles.resource import Resource, came_of
 from rhdesk.handles.session import HERE, Road, Session
-from rhdesk.models import LogLine, Run, Signature
+from rhdesk.models import Away, LogLine, Run, Signature
 from rhdesk.runs.making import kept_name, new_run
-from rhdesk.runs.outcome import failure_error
+from rhdesk.runs.outcome import describe_away, failure_error
 from rhdesk.runs.service import failure_of, lines_of
 from rhdesk.runs.spread import Came, Over, Told
 from rhdesk.wire import pickles
@@ -156,15 +156,16 @@ def _map_over(
         reads=reads_of(target, [value for args, _ in items[:_LOOKED_AT] for value in args], {}),
     )
     over: Over | None = None
-    for event in events:
-        match event:
-            case Told(node, lines):
-                _show(lines, options, before=f"{node} | ")
-            case Came(item, body):
-                results[item] = Payload.read(body).result(may_unpickle=True)
-                progress.show(len(results))
-            case Over():
-                over = event
+    with _telling(session):
+        for event in events:
+            match event:
+                case Told(node, lines):
+                    _show(lines, options, before=f"{node} | ")
+                case Came(item, body):
+                    results[item] = Payload.read(body).result(may_unpickle=True)
+                    progress.show(len(results))
+                case Over():
+                    over = event
     if over is None:
         raise RunFailed(f"the map of {target.name} ended without an end")
     if over.raised is not None:
@@ -281,7 +282,8 @@ class _Answer:
         frames = partial(
             self._desk.runs_room.frames, self._run, after=self._after, item=self._item
         )
-        return self._counted(self._session.desk.iterate(frames))
+        with _telling(self._session):
+            yield from self._counted(self._session.desk.iterate(frames))
 
     def _counted(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -322,6 +324,20 @@ def _show(lines: Sequence[LogLine], options: Options, *, before: str = "") -> No
         for line in lines:
             out = sys.stdout if line.stream == "stdout" else sys.stderr
             out.write(f"{before}{line.text}\n")
+
+
+@contextmanager
+def _telling(session: Session) -> Generator[None]:
+    """Say on stderr when a host that is waited for cannot be reached, and when it can again."""
+
+    def tell(run: Run, away: Away | None) -> None:
+        sys.stderr.write(f"rhdesk: {describe_away(run, away)}\n")
+
+    end = session.desk.asynchronous.runs_room.on_away(tell)
+    try:
+        yield
+    finally:
+        end()
 
 
 class _Progress:

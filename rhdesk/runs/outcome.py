@@ -10,7 +10,7 @@ from rhdesk.errors import (
     RunTimedOut,
     error_classes,
 )
-from rhdesk.models import Failure, Run, RunStatus
+from rhdesk.models import Away, Failure, Run, RunStatus
 from rhdesk.wire.messages import Fault, error_of
 
 _BY_KIND = {cls.code: cls for cls in (RunCancelled, RunTimedOut, RunLost)}
@@ -29,6 +29,17 @@ def raise_failure(run: Run) -> None:
     if run.status is RunStatus.LOST:
         raise RunLost(failure.message, run_id=run.run_id)
     raise failure_error(failure, run.run_id)
+
+
+def describe_away(run: Run, away: Away | None) -> str:
+    """What a person who waits for a run is told when its host goes away, and when it is back."""
+    where = run.node or run.cluster
+    if away is None:
+        return f"{where} is reachable again"
+    return (
+        f"{where} is not reachable since {away.since.astimezone():%H:%M:%S}: {away.why}; "
+        f"the run goes on there, and is followed again when {where} is back"
+    )
 
 
 def failure_error(failure: Failure, run_id: str) -> RhdeskError:
