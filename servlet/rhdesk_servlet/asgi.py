@@ -67,8 +67,12 @@ class Request:
         return parse_qs(self.query.decode("latin-1")).get(name, [""])[0]
 
     async def body(self) -> Body:
-        """The whole body; a large one is kept outside the heap, so that it can be passed on."""
-        message = await self._receive()
+        """The whole body; a large one is kept outside the heap, so that it can be passed on.
+
+        Raises:
+            ConnectionResetError: It was cut short. What came is no request.
+        """
+        message = await self._next()
         first: bytes = message.get("body", b"")
         if not message.get("more_body"):
             return Body(first)

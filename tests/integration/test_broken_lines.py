@@ -18,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from rhdesk.clusters.servlet_client import called_header
 from rhdesk.errors import Unreachable
 from rhdesk.models import Away, Run, RunStatus
 from rhdesk.runs.making import new_run_id
@@ -27,6 +28,7 @@ from rhdesk.runs.service import Runs, lines_of
 from rhdesk.wire.frames import Kind
 from rhdesk.wire.messages import Called
 from rhdesk.wire.payload import Payload
+from rhdesk.wire.routes import CALL, H_CALL
 from tests.integration.env_servlet import EnvServlet
 from tests.testbed.cuts import Nodes
 
@@ -185,6 +187,35 @@ def test_a_submit_whose_answer_is_lost_is_asked_again_and_runs_once(
             ended = await bench.runs.wait(run.run_id)
             assert ended.status is RunStatus.SUCCEEDED
             assert (bench.calls(run) == 1) is keyed
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("came", [0, 10])
+def test_a_request_that_was_cut_behind_its_head_starts_nothing(
+    tmp_path: Path, servlet: EnvServlet, came: int
+) -> None:
+    """A body of which nothing came is not an empty one: the same id runs when all of it comes."""
+
+    async def work() -> None:
+        async with opened(tmp_path, servlet) as bench:
+            run = bench.new()
+            called = Called(run_id=run.run_id, definition=bench._definition, detach=True)
+            body = Payload.of_call([str(bench.side(run)), 1, 0], {}).to_bytes()
+            client = await bench.nodes.client("box")
+            headers = client.line.headers() | {H_CALL: called_header(called)}
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            host, _, port = servlet.address.rpartition(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            start = f"POST {CALL} HTTP/1.1\r\nhost: x\r\n{head}content-length: {len(body)}\r\n\r\n"
+            writer.write(start.encode() + body[:came])
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+            assert (await client.run_seen("base", run.run_id)).status == "unknown"
+            await bench.submit(run, 1, 0)
+            assert (await bench.runs.wait(run.run_id)).status is RunStatus.SUCCEEDED
 
     asyncio.run(work())
 
