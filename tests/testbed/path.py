@@ -100,8 +100,8 @@ class Path:
             await asyncio.gather(
                 self._carry(near, farther, is_back=False), self._carry(far, nearer, is_back=True)
             )
-        except OSError:
-            pass  # one end is gone: so is the other
+        except (OSError, asyncio.CancelledError):
+            pass  # one end is gone, so is the other; or the whole way ends
         finally:
             self._lines.discard(line)
             for writer in line:
