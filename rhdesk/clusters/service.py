@@ -129,7 +129,7 @@ class Clusters:
     async def nodes(self, name: str) -> list[Node]:
         """Every node, the head first; each is asked, and one that is lost says so."""
         cluster = await self.look(name)
-        return [await self._asked(name, node) for node in cluster.nodes]
+        return list(await asyncio.gather(*(self._asked(name, node) for node in cluster.nodes)))
 
     async def _asked(self, name: str, node: Node) -> Node:
         if node.state is not ClusterState.UP:

@@ -103,7 +103,8 @@ class ClusterVerbs(RunVerbs):
         return await self.clusters_room.look(name)
 
     async def clusters(self) -> list[Cluster]:
-        return [await self.cluster(name) for name in self.clusters_room.names()]
+        names = self.clusters_room.names()
+        return list(await asyncio.gather(*(self.cluster(name) for name in names)))
 
     async def stats(self, cluster: str = "here") -> list[NodeStats]:
         """One sample of each node's load; the CPU share is that since the sample before."""

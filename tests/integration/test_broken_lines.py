@@ -191,11 +191,18 @@ def test_a_submit_whose_answer_is_lost_is_asked_again_and_runs_once(
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("came", [0, 10])
+BELIEVING: Final = """
+from rhdesk_servlet import asgi
+asgi.Request._next = lambda self: self._receive()
+"""
+
+
+@pytest.mark.parametrize(("came", "before"), [(0, ""), (10, ""), (0, BELIEVING)])
 def test_a_request_that_was_cut_behind_its_head_starts_nothing(
-    tmp_path: Path, servlet: EnvServlet, came: int
+    tmp_path: Path, came: int, before: str
 ) -> None:
-    """A body of which nothing came is not an empty one: the same id runs when all of it comes."""
+    """The control is a servlet that takes the end of the connection for the end of the body."""
+    servlet = EnvServlet(tmp_path / "node0", before=before)
 
     async def work() -> None:
         async with opened(tmp_path, servlet) as bench:
@@ -213,11 +220,18 @@ def test_a_request_that_was_cut_behind_its_head_starts_nothing(
             await asyncio.sleep(0.1)
             writer.transport.abort()
             await asyncio.sleep(0.1)
-            assert (await client.run_seen("base", run.run_id)).status == "unknown"
+            seen = (await client.run_seen("base", run.run_id)).status
             await bench.submit(run, 1, 0)
-            assert (await bench.runs.wait(run.run_id)).status is RunStatus.SUCCEEDED
+            ended = (await bench.runs.wait(run.run_id)).status
+            if before:
+                assert (seen, ended) == ("failed", RunStatus.FAILED)
+            else:
+                assert (seen, ended) == ("unknown", RunStatus.SUCCEEDED)
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    finally:
+        servlet.close()
 
 
 def test_submits_through_a_line_that_breaks_run_once_each(
