@@ -53,8 +53,10 @@ from rhdesk.models import (
     Signature,
     Step,
     StoreState,
+    Synced,
     Values,
     Version,
+    Watched,
 )
 
 if TYPE_CHECKING:
@@ -405,6 +407,16 @@ class Desk:
 
     def forget_sent(self) -> None:
         self.asynchronous.forget_sent()
+
+    def watch(
+        self, folder: str = ".", *, on: str = "here", env: str = "", targets: Sequence[str] = ()
+    ) -> Iterator[Synced]:
+        return self.iterate(
+            partial(self.asynchronous.watch, folder, on=on, env=env, targets=targets)
+        )
+
+    def watched(self) -> list[Watched]:
+        return self.portal.call(self.asynchronous.watched)
 
     def follow(self, run_id: str, *, after: int = -1) -> Iterator[LogLine]:
         return self.iterate(partial(self.asynchronous.follow, run_id, after=after))

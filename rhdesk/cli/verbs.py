@@ -26,6 +26,7 @@ VERBS: Final[dict[str, Verb]] = {
     "env": Verb("envs", "Clusters", "Environments: ls, make, drop."),
     "call": Verb("calls", "Calls", "Call a function: app.py:train alpha=0.3."),
     "run": Verb("calls", "Calls", "Run shell commands on a cluster."),
+    "watch": Verb("watch", "Calls", "Have what is saved in a folder be what the next call uses."),
     "result": Verb("calls", "Calls", "What a run returned."),
     "cancel": Verb("calls", "Calls", "Stop a run, whatever it is doing."),
     "runs": Verb("runs", "The record", "Runs, newest first."),

@@ -19,12 +19,14 @@ from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
+from rhdesk.desk.watch import WatchVerbs
 
 if TYPE_CHECKING:
     from rhdesk.ports import Asks
 
 
 class AsyncDesk(
+    WatchVerbs,
     HistoryVerbs,
     LineageVerbs,
     ObjectVerbs,

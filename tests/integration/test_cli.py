@@ -74,6 +74,7 @@ ARGUMENTS = {
     "forward": ["here", "8888"],
     "cp": ["a", "b"],
     "notebook": ["here"],
+    "watch": ["no-such-folder"],
     "forget": ["gpubox"],
     "secret put": ["x", "api_key"],
     "secret get": ["x"],

@@ -1,0 +1,72 @@
+"""A file is saved, and the next call uses it; a mistake is shown and the old code serves on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Place
+
+pytestmark = pytest.mark.ray
+
+APP = """
+import watched_parts
+
+CALLS = []
+
+
+def watched_word():
+    CALLS.append(1)
+    return [watched_parts.WORD, len(CALLS)]
+"""
+
+
+def next_sync(watch: subprocess.Popen[str]) -> Any:
+    assert watch.stdout is not None
+    event = json.loads(watch.stdout.readline())
+    assert event["kind"] == "synced", event
+    return event["data"]
+
+
+def parts(place: Place, text: str) -> None:
+    """Saved as editors do: written beside, and renamed."""
+    place.script(".watched_parts.new", text).rename(place.project / "watched_parts.py")
+
+
+def by_name(line: str) -> Any:
+    """As somebody with curl calls it."""
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_a_save_is_in_the_next_call_and_a_mistake_keeps_the_old_code(place: Place) -> None:
+    app: Path = place.script("watched_app.py", APP)
+    parts(place, "WORD = 'one'\n")
+    place.rhdesk("save", f"{app.name}:watched_word", "~/watched")
+    line = place.rhdesk("show", "~/watched", "--curl").stdout
+    assert by_name(line)[0] == "one"
+    watch = place.start("-m", "rhdesk.cli", "watch", ".", "--json")
+    try:
+        assert next_sync(watch)["error"] == ""
+        before = by_name(line)[1]
+        parts(place, "WORD = 'two'\n")
+        synced = next_sync(watch)
+        assert (synced["changed"], synced["error"]) == (["watched_parts.py"], "")
+        assert by_name(line) == ["two", before + 1]  # state of app.py stayed
+        for broken, place_of_it in (("WORD = (\n", "line 1"), ("\n1 / 0\n", "watched_parts.py:2")):
+            parts(place, broken)
+            assert place_of_it in next_sync(watch)["error"]
+            assert by_name(line)[0] == "two"
+        parts(place, "WORD = 'healed'\n")
+        assert next_sync(watch)["error"] == ""
+        assert by_name(line)[0] == "healed"
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=30)
+    parts(place, "WORD = 'nobody watches'\n")
+    assert by_name(line)[0] == "healed"  # the control
