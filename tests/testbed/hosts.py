@@ -34,6 +34,7 @@ _EMPTY: Final = (
 )
 """Folders of which a host sees nothing: what a system is not made of."""
 _READY_S: Final = 20.0
+_PREFIX: Final = "rhbed-"
 _CONFIG: Final = """\
 Port 22
 ListenAddress 0.0.0.0
@@ -246,8 +247,7 @@ class Bed:
         self.folder = folder
         self.tag = f"r{os.getpid() % 100000}{_letter()}"
         self.bridge = f"{self.tag}b"
-        number = 64 + os.getpid() % 128
-        self.network = f"10.{number}"
+        self.network = _free_network()
         self.key = folder / "id_ed25519"
         self.hosts: list[Host] = []
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bed", "-f", str(self.key))
@@ -293,7 +293,8 @@ def bed() -> Iterator[Bed]:
     """A network without hosts; gone with the context."""
     if os.getuid() != 0:
         pytest.skip("hosts are namespaces, and making them needs root")
-    folder = Path(tempfile.mkdtemp(prefix="rhbed-", dir="/var/tmp"))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir="/var/tmp"))
     _run("mount", "-t", "tmpfs", "-o", "size=12g", "tmpfs", str(folder))
     made: Bed | None = None
     try:
@@ -312,6 +313,32 @@ def bed() -> Iterator[Bed]:
                 break
             time.sleep(0.1)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_network() -> str:
+    """One that no other bed on this machine has."""
+    taken = subprocess.run(
+        ["ip", "-o", "-4", "addr"], check=True, capture_output=True, text=True
+    ).stdout
+    for step in range(128):
+        network = f"10.{64 + (os.getpid() + step) % 128}"
+        if f" {network}." not in taken:
+            return network
+    raise RuntimeError("every network for hosts is taken; see: ip -4 addr")
+
+
+def _sweep() -> None:
+    """Remove the beds of processes that were killed: their hosts ended with them, the rest did
+    not."""
+    for folder in Path("/var/tmp").glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if not owner.isdigit() or Path("/proc", owner).exists():
+            continue
+        for link in Path("/sys/class/net").glob(f"r{int(owner) % 100000}[a-z][bv]*"):
+            subprocess.run(["ip", "link", "del", link.name], capture_output=True, check=False)
+        subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 _letters = iter("abcdefghijklmnopqrstuvwxyz" * 100)
