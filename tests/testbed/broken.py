@@ -57,6 +57,7 @@ VARIANTS: Final[dict[str, Variant]] = {
             "setup": 'rm -f "$1"/usr/bin/python3*; mkdir "$1/opt/old"\n'
             f'mount --bind "{_OLD}" "$1/opt/old"\n'
             'ln -s /opt/old/bin/python3 "$1/usr/bin/python3"\n'
+            'echo /opt/old/lib > "$1/etc/ld.so.conf.d/old.conf"; ldconfig -r "$1"\n'
         },
         ("Python", "3.8"),
         needs=f"{_OLD or '/nonexistent'}/bin/python3",
@@ -74,7 +75,7 @@ VARIANTS: Final[dict[str, Variant]] = {
     "read-only-home": Variant(
         {"setup": 'mount --bind "$1/root" "$1/root"; mount -o remount,bind,ro "$1/root"\n'}
     ),
-    "one-session": Variant({"sshd": "MaxSessions 1\n"}, ("MaxSessions",)),
+    "one-session": Variant({"sshd": "MaxSessions 1\n"}),
     "no-forwarding": Variant({"sshd": "AllowTcpForwarding no\n"}, ("AllowTcpForwarding",)),
     "no-login": Variant({"shell": "/usr/sbin/nologin"}, ("not available",)),
     "dash": Variant({"shell": "/bin/dash"}),
