@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,11 +29,9 @@ def servlet_archive(cache_dir: Path) -> Archive:
     digest = servlet_code.digest(files)
     place = cache_dir / "servlets" / f"{digest}.zip"
     if not place.exists():
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = place.with_suffix(".part")
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as packed:
+        made = BytesIO()  # several hosts may ask for it at once
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
             for name, file in files.items():
                 packed.writestr(zipfile.ZipInfo(name, _LONG_AGO), file.read_bytes())
-        whole_file.write(place, [beside.read_bytes()])
-        beside.unlink()
+        whole_file.write(place, [made.getbuffer()])
     return Archive(place, digest)
