@@ -402,6 +402,9 @@ class Desk:
     def nodes_for(self, on: str, env: str = "base") -> dict[str, int]:
         return self.portal.call(self.asynchronous.nodes_for, on, env)
 
+    def node_for(self, on: str, resources: Mapping[str, Any], env: str = "base") -> str:
+        return self.portal.call(partial(self.asynchronous.node_for, on, resources, env))
+
     def shares(self, run_id: str) -> list[Run]:
         return self.portal.call(self.asynchronous.shares, run_id)
 

@@ -217,6 +217,29 @@ class CallVerbs(CodeVerbs):
                 found[node.name] = max(1, node.cpus)
         return found
 
+    async def node_for(self, on: str, resources: Mapping[str, Any], env: str = "base") -> str:
+        """The first node of a cluster that is up and has what a function needs.
+
+        Args:
+            resources: ``GPU`` or ``num_gpus``, ``CPU`` or ``num_cpus``, ``node`` for one by name;
+                other members say nothing about a node.
+
+        Raises:
+            NotFound: None has.
+        """
+        gpus = float(resources.get("GPU") or resources.get("num_gpus") or 0)
+        cpus = float(resources.get("CPU") or resources.get("num_cpus") or 0)
+        called = str(resources.get("node") or "")
+        nodes = await self.clusters_room.nodes(on)
+        for node in nodes:
+            is_there = node.state is ClusterState.UP and (env == "base" or env in node.envs)
+            has_all = node.gpus >= gpus and node.cpus >= cpus
+            if is_there and has_all and called in {"", node.name}:
+                return node.name
+        has = [f"{node.name} ({node.cpus} CPUs, {node.gpus} GPUs, {node.state})" for node in nodes]
+        needed = called or ", ".join(f"{key}={value}" for key, value in resources.items())
+        raise NotFound(needed, kind=f"node of {on} that is up and has env {env}", near=has)
+
     async def exec(self, commands: Sequence[str], *, on: str = "here", env: str = "base") -> Run:
         """Start shell commands in an environment, one after the other, as one run."""
         from rhdesk.code.bundle import Bundle

@@ -57,6 +57,8 @@ class Target(msgspec.Struct, frozen=True):
     method: str = ""
     reads: tuple[tuple[str, str], ...] = ()
     """Names and versions that each call of it reads, for the lineage."""
+    node: str = ""
+    """Machine of the cluster it runs on; empty is the head, or of a map all."""
 
     @property
     def signature(self) -> Signature:
@@ -117,7 +119,7 @@ def map_call(
     """
     if not items:
         return []
-    if target.cluster != HERE and not target.instance and len(items) > 1:
+    if target.cluster != HERE and not (target.instance or target.node) and len(items) > 1:
         cores = session.desk.nodes_for(target.cluster, target.env)
         if len(cores) > 1:
             return _map_over(session, target, items, options, cores)
@@ -257,7 +259,7 @@ class _Answer:
                 yield from self._counted(road.caller.call(road.address, called, pieces))
                 return
             except Broken:
-                self._session.drop_road(target.cluster, target.env)
+                self._session.drop_road(target.cluster, target.env, target.node)
                 try:
                     yield from self._resume()
                     return
@@ -272,9 +274,11 @@ class _Answer:
                 self._session.desk.forget_sent()
 
     def _road(self, target: Target, definition: str) -> Road:
-        road = self._session.road(target.cluster, target.env)
+        road = self._session.road(target.cluster, target.env, target.node)
         if definition not in road.told:
-            self._session.desk.send(target.name, target.bundle, on=target.cluster, env=target.env)
+            self._session.desk.send(
+                target.name, target.bundle, on=target.cluster, env=target.env, node=target.node
+            )
             road.told.add(definition)
         return road
 
@@ -382,7 +386,7 @@ def _new_run(
     payload: Payload,
     options: Options,
 ) -> Run:
-    return new_run(
+    run = new_run(
         target.name,
         args,
         kwargs,
@@ -393,6 +397,7 @@ def _new_run(
         tree=target.bundle.tree,
         keep=options.keep,
     )
+    return msgspec.structs.replace(run, node=target.node) if target.node else run
 
 
 def _called(run: Run, target: Target, options: Options) -> Called:

@@ -13,10 +13,12 @@ from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
 from rhdesk.handles.env import Env, env_of, own_reads
 from rhdesk.handles.resource import Resource, came_of, name_of
-from rhdesk.handles.session import session
+from rhdesk.handles.session import HERE, session
 from rhdesk.models import Record, Run
 from rhdesk.runs.making import new_run_id
 
+_PLACING = frozenset({"GPU", "num_gpus", "node"})
+"""Resources that only some machine of a cluster may have."""
 _OPTIONS = (
     "stream_logs",
     "run_name",
@@ -46,7 +48,8 @@ def function(
         fn: A function, or ``path/app.py:train``.
         system: Where it runs; without one it runs here, in this process.
         env: What it runs in: a handle, a name, or packages.
-        resources: Recorded with it: ``{"num_cpus": 1}``.
+        resources: Recorded with it: ``{"num_cpus": 1}``. On several machines it runs on one that
+            has them: ``{"GPU": 1}``, or ``{"node": "gpu-2"}``.
         reqs, setup_cmds: The spelling of old: ``env=rh.env(reqs=..., setup_cmds=...)``.
     """
     if fn is None:
@@ -213,6 +216,7 @@ class Function(Resource):
             kwargs,
             on=target.cluster,
             env=target.env,
+            node=target.node,
             as_json=False,
             timeout_s=float(wanted.get("timeout_s") or 0),
             reads=calls.reads_of(target, args, kwargs),
@@ -299,9 +303,17 @@ class Function(Resource):
             cluster=self._cluster().key,
             env=self.env.env_name,
             reads=own_reads(self, self.env),
+            node=self._node(),
         )
         self._targets[key] = target
         return target
+
+    def _node(self) -> str:
+        """The machine of its cluster that has what it needs; empty where any is as good."""
+        cluster = self._cluster().key
+        if cluster == HERE or not _PLACING.intersection(self.resources):
+            return ""
+        return session().desk.node_for(cluster, self.resources, self.env.env_name)
 
     def _take_over(self, newer: Self) -> None:
         """Be of another version: its code and its environment; where it runs stays."""

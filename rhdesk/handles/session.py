@@ -29,14 +29,14 @@ class Road:
 class Session:
     def __init__(self, settings: Settings | None = None) -> None:
         self.desk = Desk(settings, inside_a_loop=True)
-        self._roads: dict[tuple[str, str], Road] = {}
+        self._roads: dict[tuple[str, str, str], Road] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
         self._roads.clear()
         self.desk.close()
 
-    def road(self, cluster: str, env: str) -> Road:
+    def road(self, cluster: str, env: str, node: str = "") -> Road:
         """The way to an env servlet, found once and kept until it breaks.
 
         A cluster whose processes died is brought up again; one that is down is not.
@@ -44,27 +44,29 @@ class Session:
         Raises:
             ConnectionFailed: The cluster is down.
         """
-        road = self._roads.get((cluster, env))
+        road = self._roads.get((cluster, env, node))
         if road is not None:
             return road
         with self._lock:
             self.desk.mend(cluster)
             asynchronous = self.desk.asynchronous
-            client = self.desk.portal.call(asynchronous.clusters_room.client, cluster)
+            client = self.desk.portal.call(asynchronous.clusters_room.client, cluster, node)
             address = self.desk.portal.call(client.address, env)
             caller = WarmCaller(client.line, timeout_s=asynchronous.settings.connect_timeout_s)
-            return self._roads.setdefault((cluster, env), Road(caller, address))
+            return self._roads.setdefault((cluster, env, node), Road(caller, address))
 
-    def drop_road(self, cluster: str, env: str) -> None:
+    def drop_road(self, cluster: str, env: str, node: str = "") -> None:
         """It broke: look for it anew next time."""
-        self._roads.pop((cluster, env), None)
+        self._roads.pop((cluster, env, node), None)
 
     def up(self, cluster: str) -> None:
         self.show(self.desk.up(cluster))
 
     def make_env(self, spec: EnvSpec, *, on: str, force: bool = False) -> None:
         self.show(self.desk.make_env(spec, on=on, force=force))
-        self.drop_road(on, spec.name)
+        for cluster, env, node in list(self._roads):
+            if (cluster, env) == (on, spec.name):
+                self.drop_road(cluster, env, node)
 
     def show(self, steps: Iterator[Step]) -> None:
         """Say on stderr what is being done, where a person is watching."""

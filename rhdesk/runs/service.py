@@ -47,6 +47,9 @@ _AGAIN_S: Final = 0.2
 """Between two looks whether a host can be reached again."""
 _GONE_S: Final = 2.0
 """Between two questions to the head whether it still knows a node that cannot be reached."""
+_UNKNOWN: Final = (
+    "the cluster does not know it: it never arrived there, or the cluster was started anew since"
+)
 _LOOK_S: Final = 0.1
 """Between two looks into the record for lines of a map."""
 SPREAD: Final = "spread"
@@ -405,7 +408,7 @@ class Runs:
                 client = await self._clusters.client(run.cluster, run.node)
                 seen: RunSeen = await client.run_seen(run.env, run.run_id)
                 if seen.status == "unknown":
-                    self.record_lost(run, "the cluster has been started anew since")
+                    self.record_lost(run, _UNKNOWN)
                 elif seen.status != "running":
                     await self.wait(run.run_id)
                 else:
