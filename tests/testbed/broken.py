@@ -66,7 +66,8 @@ VARIANTS: Final[dict[str, Variant]] = {
     "noexec-everywhere": Variant({"setup": _NOEXEC}, ("noexec",)),
     "full-disk": Variant({"setup": _SMALL}, ("free",)),
     "full-tmp": Variant(
-        {"setup": 'head -c 64m /dev/zero > "$1/tmp/full" || :\n', "tmp_size": "16m"}
+        {"setup": 'head -c 64m /dev/zero > "$1/tmp/full" || :\n', "tmp_size": "16m"},
+        ("/tmp of gpubox is full", "Make room"),
     ),
     "shell-that-prints": Variant(_profile('echo "Welcome to $(hostname)!"; echo oh dear >&2')),
     "umask-077": Variant(_profile("umask 077"), user="ada"),

@@ -22,6 +22,8 @@ ROOTS: Final = ("~/.rhdesk", "~/.cache/rhdesk", "/var/tmp/rhdesk-{uid}", "/tmp/r
 """Where our folder on a host may be, best first."""
 _ROOM: Final = 1_500_000_000
 """Bytes that Ray and what it needs take, unpacked and packed."""
+_RAY_ROOM: Final = 64_000_000
+"""Bytes of /tmp that Ray's sockets and logs take."""
 _CLOCK_S: Final = 300.0
 
 
@@ -39,6 +41,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Why it is not used; empty for one that can be."""
         if not self.writable or not self.runs:
             return self.why or "it cannot be written"
+        if " " in self.path:
+            return "Ray starts no workers from a path with a space"
         if self.free < _ROOM:
             return f"only {self.free / 1e9:.1f} GB are free, {_ROOM / 1e9:.1f} are needed"
         return ""
@@ -84,13 +88,22 @@ def root_of(facts: Facts, *, host: str) -> str:
     """The first place that will do.
 
     Raises:
-        SetupFailed: None will; the message says why not, place by place.
+        SetupFailed: None will; the message says why not, place by place. Or Ray has no room.
     """
     for place in facts.roots:
-        if not place.refused:
-            return place.path
+        if place.refused:
+            continue
+        if facts.tmp.free < _RAY_ROOM:
+            raise SetupFailed(
+                f"/tmp of {host} is full: {facts.tmp.free / 1e6:.0f} MB are free, Ray's sockets "
+                f"and logs take {_RAY_ROOM / 1e6:.0f}. Make room there: ssh {host} du -ax /tmp"
+            )
+        return place.path
     told = "; ".join(f"{place.path}: {place.refused}" for place in facts.roots)
-    raise SetupFailed(f"{host} has no place to install anything: {told}")
+    raise SetupFailed(
+        f"{host} has no place to install anything: {told}. "
+        f"Make one of them writable, without noexec, with {_ROOM / 1e9:.1f} GB of room"
+    )
 
 
 def platform_of(facts: Facts, python: str, *, host: str) -> Platform:
