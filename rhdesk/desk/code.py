@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rhdesk.config import Settings
 from rhdesk.desk.clusters import ClusterVerbs
 from rhdesk.desk.names import NameVerbs
-from rhdesk.errors import NotFound
+from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Name, Record, Signature
 
 if TYPE_CHECKING:
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from rhdesk.code.bundle import Bundle
     from rhdesk.wire.messages import GoLive
 
+_UNASKED_FILES: Final = 16
+_UNASKED_BYTES: Final = 256 * 1024
+"""Code up to this is sent rather than asked for."""
+
 
 class CodeVerbs(ClusterVerbs, NameVerbs):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._sent: dict[tuple[str, str], set[str]] = {}
         """Hashes of the definitions each env servlet was sent, by cluster id and env."""
+        self._files_there: dict[tuple[str, str], set[str]] = {}
+        """Hashes of the files each was seen to have, likewise."""
 
     async def signature(self, target: str, *, method: str = "") -> Signature:
         """What a function or method takes, without importing it.
@@ -95,19 +101,42 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
         address = f"{client.line.node} {await client.address(env)}"
         known = self._sent.setdefault((client.line.cluster_id, address), set())
         if digest not in known:
-            await self._define(client, name, bundle, env)
+            files = self._files_there.setdefault((client.line.cluster_id, address), set())
+            await self._define(client, name, bundle, env, files)
             known.add(digest)
         if live:
             await client.go_live(env, name, self._going_live(name, digest, take=True))
         return digest
 
-    async def _define(self, client: ServletClient, name: str, bundle: Bundle, env: str) -> None:
-        if bundle.tree:
+    async def _define(
+        self, client: ServletClient, name: str, bundle: Bundle, env: str, there: set[str]
+    ) -> None:
+        if bundle.tree and not await self._put_the_rest(client, bundle, env, there):
             lacking = await client.missing(env, sorted(set(bundle.files.values())))
             blobs = {each: await self._file_of_code(each) for each in lacking}
             await client.put_code(env, bundle.tree, bundle.files, blobs)
+        there.update(bundle.files.values())
         blob = await self._file_of_code(bundle.blob) if bundle.blob else b""
         await client.define(env, bundle.definition(name), blob, owner=self._owner(name))
+
+    async def _put_the_rest(
+        self, client: ServletClient, bundle: Bundle, env: str, there: set[str]
+    ) -> bool:
+        """Send what is not known to be *there*, without asking: an edit is a few small files.
+
+        To ask is a round trip. False where it was not tried, or where more was lacking.
+        """
+        rest = set(bundle.files.values()) - there
+        if not there or len(rest) > _UNASKED_FILES:
+            return False
+        blobs = {each: await self._file_of_code(each) for each in sorted(rest)}
+        if sum(map(len, blobs.values())) > _UNASKED_BYTES:
+            return False
+        try:
+            await client.put_code(env, bundle.tree, bundle.files, blobs)
+        except BadInput:  # it has lost some since
+            return False
+        return True
 
     def _going_live(self, name: str, digest: str, *, take: bool = False) -> GoLive:
         from rhdesk.wire.messages import GoLive
@@ -133,3 +162,4 @@ class CodeVerbs(ClusterVerbs, NameVerbs):
     def forget_sent(self) -> None:
         """Send definitions anew: an env servlet turned out not to know what it was told."""
         self._sent.clear()
+        self._files_there.clear()
