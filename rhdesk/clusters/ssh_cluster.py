@@ -282,6 +282,7 @@ class SshCluster:
     ) -> AsyncGenerator[Step]:
         """Install what is missing on a host."""
         node = host if len(self.spec.hosts) > 1 else ""
+        await self._try_forwarding(host)
         preparation = Preparation(host, self._cache_dir, node)
         async with self._hand(host) as hand:
             async with aclosing(preparation.steps(hand)) as steps:
@@ -473,6 +474,21 @@ class SshCluster:
             connection, python=self.spec.python, prelude=self.spec.prelude, like=_LIKE
         ) as hand:
             yield hand
+
+    async def _try_forwarding(self, host: str) -> None:
+        """Find out before anything is sent whether the servlets could be reached at all.
+
+        Raises:
+            ConnectionFailed: The host forbids forwarding.
+        """
+        connection = await self.links[host].connection()
+        try:
+            stream = await asyncio.to_thread(connection.dial, "127.0.0.1:22")
+        except ConnectionFailed as exc:
+            if "forbids" in str(exc):
+                raise
+        else:
+            stream.close()
 
     def _fresh_tokens(self) -> None:
         try:
