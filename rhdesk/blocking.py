@@ -144,6 +144,26 @@ class Desk:
     def doctor(self, cluster: str = "here") -> list[Check]:
         return self.portal.call(self.asynchronous.doctor, cluster)
 
+    # ---- by hand
+
+    def shell(self, cluster: str, *, command: str = "", node: str = "") -> int:
+        return self.portal.call(
+            partial(self.asynchronous.shell, cluster, command=command, node=node)
+        )
+
+    def forward(
+        self, cluster: str, remote: int | str, *, local: int = 0, node: str = ""
+    ) -> Iterator[str]:
+        return self.iterate(
+            partial(self.asynchronous.forward, cluster, remote, local=local, node=node)
+        )
+
+    def copy(self, source: str, target: str) -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.copy, source, target))
+
+    def notebook(self, cluster: str, *, env: str = "base", local: int = 0) -> Iterator[str]:
+        return self.iterate(partial(self.asynchronous.notebook, cluster, env=env, local=local))
+
     # ---- the audit
 
     def audit(self, action: str, about: str, note: str = "") -> Audited:

@@ -89,14 +89,23 @@ def call(
     watching(work)
 
 
-@click.command()
+class _Run(click.Command):
+    """``run gpubox -- CMD`` is ``run --on gpubox -- CMD``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if len(args) > 2 and not args[0].startswith("-") and args[1] == "--":
+            args = ["--on", args[0], *args[1:]]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Run)
 @click.argument("command", nargs=-1, required=True)
 @click.option("--env", default="base", show_default=True, help="Environment it sees.")
 @on_cluster
 @click.option("--no-follow", is_flag=True, help="Print the run's id and leave it running.")
 @as_json
 def run(command: tuple[str, ...], env: str, on: str, no_follow: bool, as_json: bool) -> None:
-    """Run COMMAND in a shell on a cluster: rhdesk run -- nvidia-smi -L.
+    """Run COMMAND in a shell on a cluster: rhdesk run gpubox -- nvidia-smi -L.
 
     Ends with the command's own exit code. One argument is a line for the shell: "ls | wc -l".
     """

@@ -16,6 +16,10 @@ class Verb(NamedTuple):
 
 VERBS: Final[dict[str, Verb]] = {
     "up": Verb("clusters", "Clusters", "Bring a cluster up: `here`, or hosts over SSH."),
+    "ssh": Verb("reach", "Clusters", "A shell on a machine, or a command there."),
+    "forward": Verb("reach", "Clusters", "A port of a machine, here on loopback."),
+    "cp": Verb("reach", "Clusters", "Copy files from and to a machine."),
+    "notebook": Verb("reach", "Clusters", "JupyterLab on a machine."),
     "forget": Verb("clusters", "Clusters", "Forget a cluster that is down."),
     "down": Verb("clusters", "Clusters", "End exactly what `up` started."),
     "status": Verb("clusters", "Clusters", "How each cluster is doing."),

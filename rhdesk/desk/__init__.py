@@ -16,6 +16,7 @@ from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
+from rhdesk.desk.reach import ReachVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
@@ -35,6 +36,7 @@ class AsyncDesk(
     CareVerbs,
     SettingVerbs,
     SecretVerbs,
+    ReachVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 

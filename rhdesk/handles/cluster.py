@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import Any, ClassVar, Final, Self
+from contextlib import closing, contextmanager
+from typing import Any, ClassVar, Final, Self, cast
 
 import msgspec
 
@@ -187,22 +188,58 @@ class Cluster(Resource):
         """Close nothing: the line is shared by every handle of the program."""
 
     def ssh(self) -> None:
-        """A shell on it; `here` is this machine, so your own."""
-        subprocess.run([os.environ.get("SHELL", "/bin/sh")], check=False)
+        """A shell on it; of `here`, your own."""
+        if self.key == HERE:
+            subprocess.run([os.environ.get("SHELL", "/bin/sh")], check=False)
+        else:
+            session().desk.shell(self.key)
 
     def ssh_creds(self) -> dict[str, Any]:
-        """What SSH would need; nothing, for this machine."""
-        return {}
+        """What was said of how to reach it; nothing, where ``~/.ssh/config`` says it."""
+        found = self.config_for_rns.get("ssh_creds", {})
+        return dict(found)
 
+    @contextmanager
     def ssh_tunnel(
         self, local_port: int, remote_port: int | None = None, num_ports_to_try: int = 0
-    ) -> None:
-        raise BadInput("here is this machine: its ports need no tunnel")
+    ) -> Generator[int]:
+        """A port of it, on this machine's loopback for as long as the block runs.
+
+        Args:
+            num_ports_to_try: So many of the next ports are tried when *local_port* is taken.
+
+        Raises:
+            BadInput: It is this machine, or every port that was tried is taken.
+        """
+        last = local_port + num_ports_to_try
+        for port in range(local_port, last + 1):
+            wanted = remote_port or local_port
+            lines = cast("Generator[str]", session().desk.forward(self.key, wanted, local=port))
+            with closing(lines):
+                try:
+                    next(lines)
+                except BadInput:
+                    if port == last:
+                        raise
+                    continue
+                yield port
+                return
 
     def notebook(
         self, persist: bool = False, sync_package_on_close: Any = None, port_forward: int = 8888
     ) -> None:
-        raise BadInput("here is this machine: start JupyterLab as you are used to")
+        """JupyterLab on it, until Ctrl-C.
+
+        Raises:
+            BadInput: It is this machine.
+            SetupFailed: Its base environment has no JupyterLab.
+        """
+        if self.key == HERE:
+            raise BadInput("here is this machine: start JupyterLab as you are used to")
+        told = cast("Generator[str]", session().desk.notebook(self.key, local=port_forward))
+        with closing(told):
+            for line in told:
+                sys.stderr.write(f"{line}\n")
 
     def add_secrets(self, provider_secrets: dict[str, Any]) -> None:
         raise BadInput("this version keeps no secrets; give variables: rh.env(env_vars={...})")

@@ -102,12 +102,34 @@ class Connection:
             await to_thread.run_sync(channel.close)
             self._sessions.release()
 
-    def shell(self, *, width: int, height: int, term: str) -> Channel:
-        """A login shell on a terminal. Blocking; whoever holds it closes it."""
+    def shell(self, *, width: int, height: int, term: str, command: str = "") -> Channel:
+        """A login shell, or a command, on a terminal. Blocking; whoever holds it closes it."""
         channel = self._open_session()
         channel.get_pty(term, width, height)
-        channel.invoke_shell()
+        if command:
+            channel.exec_command(command)
+        else:
+            channel.invoke_shell()
         return channel
+
+    def files(self) -> paramiko.SFTPClient:
+        """The host's files. Blocking.
+
+        Raises:
+            ConnectionFailed: It has no sftp.
+        """
+        channel = self._open_session()
+        try:
+            channel.invoke_subsystem("sftp")
+            return paramiko.SFTPClient(channel)
+        except (paramiko.SSHException, OSError, EOFError) as exc:
+            channel.close()
+            raise ConnectionFailed(
+                f"{self.target.host} has no sftp, which files are copied with: {told(exc)}; "
+                "its sshd_config lacks: Subsystem sftp internal-sftp"
+            ) from exc
+        finally:
+            self._sessions.release()
 
     def _session(self, command: str, pty: bool) -> Channel:
         channel = self._open_session()
@@ -197,8 +219,10 @@ class Stream:
     def settimeout(self, timeout_s: float | None) -> None:
         self.channel.settimeout(timeout_s)
 
-    def setsockopt(self, *_: object) -> None:
-        """Options of a socket mean nothing to a channel."""
+    def end(self) -> None:
+        """Say that nothing more is sent."""
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            self.channel.shutdown_write()
 
     def close(self) -> None:
         with suppress(OSError, EOFError, paramiko.SSHException):
