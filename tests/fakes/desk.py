@@ -126,7 +126,7 @@ class FakeDesk(AsyncDesk):
 
     # ---- clusters
 
-    async def up(self, cluster: str = "here") -> AsyncGenerator[Step]:
+    async def up(self, cluster: str = "here", *, host_key: str = "") -> AsyncGenerator[Step]:
         self._note("up", cluster)
         for step in self.steps:
             await asyncio.sleep(0)
@@ -202,6 +202,7 @@ class FakeDesk(AsyncDesk):
         method: str = "",
         on: str = "here",
         env: str | EnvSpec = "",
+        node: str = "",
         timeout_s: float | None = None,
     ) -> Run:
         self._note("submit", (target, dict(arguments or {}), tuple(args), method, timeout_s))

@@ -40,6 +40,7 @@ from rhdesk_tui.messages import (
 )  # fmt: skip
 from rhdesk_tui.page import Page, Work
 from rhdesk_tui.said import Said
+from rhdesk_tui.screens.asking import ScreenAsks
 from rhdesk_tui.screens.explorer import Explorer
 from rhdesk_tui.screens.job import JobScreen
 from rhdesk_tui.spellings import Spelling, cli
@@ -93,6 +94,7 @@ class DeskApp(App[None]):
 
     def on_ready(self) -> None:
         _leave_alone_what_is_loaded()
+        self.desk.asks = ScreenAsks(self)
         _: Worker[None] = self.run_worker(self._keep, group="home", exit_on_error=False)
         self.set_timer(_LOADED_S, _leave_alone_what_is_loaded)
 

@@ -19,11 +19,13 @@ from rhdesk_tui.wording import (
     as_json,
     cluster_note,
     count,
+    duration,
     many,
     moment,
     run_duration,
     say_cluster,
     say_env,
+    say_node,
     say_run,
 )  # fmt: skip
 
@@ -177,6 +179,13 @@ def cluster_card(cluster: Cluster, now: datetime) -> Card:
     if cluster.started_at:
         card.fact("up since", f"{moment(cluster.started_at)}  ({age(cluster.started_at, now)})")
     card.fact("envs", ", ".join(cluster.envs) or "-")
+    if cluster.seen_at and cluster.state is ClusterState.UNREACHABLE:
+        card.fact("last seen", f"{moment(cluster.seen_at)}  ({age(cluster.seen_at, now)} ago)")
+    if cluster.autostop_mins >= 0:
+        left = max(0, cluster.autostop_mins * 60 - cluster.idle_s)
+        card.fact("stops", f"after {cluster.autostop_mins} min idle; {duration(left)} left")
+    for node in cluster.nodes if len(cluster.nodes) > 1 or cluster.kind != "here" else ():
+        card.state(node.name, say_node(node))
     return card
 
 

@@ -13,6 +13,8 @@ from rhdesk.models import (
     Cluster,
     ClusterState,
     Conflict,
+    Link,
+    Node,
     Run,
     RunStatus,
     StepState,
@@ -52,6 +54,7 @@ _CLUSTERS: Final = {
     ClusterState.STARTING: Saying("◐ starting", "accent"),
     ClusterState.UP: Saying("▲ up", "good"),
     ClusterState.BROKEN: Saying("✖ broken", "bad"),
+    ClusterState.UNREACHABLE: Saying("≈ away", "warn"),
 }
 _STEPS: Final = {
     StepState.STARTED: Saying("◐ started", "accent"),
@@ -116,6 +119,23 @@ def say_run(status: RunStatus) -> Saying:
 
 def say_cluster(state: ClusterState) -> Saying:
     return _CLUSTERS[state]
+
+
+def say_node(node: Node) -> Saying:
+    """A machine of a cluster on one line: how it is, how far away, what it has."""
+    said = _CLUSTERS[node.state]
+    if node.link is Link.BROKEN:
+        return Saying(f"≈ away: {clean(node.why)}", "warn")
+    told = [said.text, node.role]
+    if node.round_trip_s:
+        told.append(f"{node.round_trip_s * 1000:.0f} ms")
+    if node.cpus:
+        told.append(many(node.cpus, "core"))
+    if node.gpus:
+        told.append(f"{node.gpus} x {clean(node.gpu_model) or 'GPU'}")
+    if node.why:
+        told.append(clean(node.why))
+    return Saying("  ".join(told), said.tone)
 
 
 def say_step(state: StepState) -> Saying:
