@@ -52,6 +52,9 @@ class ClusterAdapter(Protocol):
 
     def up(self) -> AsyncGenerator[Step]: ...
     def down(self) -> AsyncGenerator[Step]: ...
+    def provide(self, lines: Sequence[str], nodes: Sequence[str] = ()) -> AsyncGenerator[Step]:
+        """Send what an environment needs to nodes that cannot get it themselves."""
+        ...
 
 
 class Clusters:
@@ -172,6 +175,9 @@ class Clusters:
             NotFound: The cluster has no such node.
         """
         clients = await self._of_nodes(name, nodes)
+        async with aclosing(self._known(name).provide(asked.lines, nodes)) as steps:
+            async for step in steps:
+                yield step
         if len(await self.clients(name)) == 1:
             making = [clients[0].make_env(asked)]
         else:

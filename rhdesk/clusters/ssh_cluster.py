@@ -8,13 +8,14 @@ below that: two people on one account neither see nor hurt each other.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shlex
 import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -24,11 +25,12 @@ import msgspec
 from rhdesk import whole_file
 from rhdesk.clusters.bootstrap.hand import Hand, hand_on
 from rhdesk.clusters.bootstrap.host import Preparation, Ready
+from rhdesk.clusters.bootstrap.wheels import Platform
 from rhdesk.clusters.line import Line
 from rhdesk.clusters.ssh.config import resolve
 from rhdesk.clusters.ssh.link import HostLink
 from rhdesk.clusters.steps import did, together
-from rhdesk.errors import ConnectionFailed, RhdeskError, SetupFailed, StoreUnwritable
+from rhdesk.errors import ConnectionFailed, RhdeskError, SetupFailed, StoreBusy, StoreUnwritable
 from rhdesk.models import Cluster, ClusterSpec, ClusterState, Link, Node, Step, StepState
 from rhdesk.ports import Asks
 from rhdesk.wire.messages import error_of
@@ -38,6 +40,8 @@ KIND: Final = "ssh"
 _LIKE: Final = (sys.version_info.major, sys.version_info.minor)
 _LOOPBACK: Final = "127.0.0.1"
 _INDEX_S: Final = 4
+_BOUND: Final = "constraint:"
+"""How `rhdesk.code.packages` spells a line that bounds others."""
 
 
 class HeldNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,9 +206,16 @@ class SshCluster:
         """Bring it up on every host, or find it up; what is missing is sent, what died started.
 
         Raises:
+            StoreBusy: Another rhdesk is bringing it up or down.
             ConnectionFailed, UntrustedHost, Refused: A host cannot be reached, or not trusted.
             SetupFailed: A step failed; the message says on which host, and why.
         """
+        with self._alone("up"):
+            async with aclosing(self._up()) as steps:
+                async for step in steps:
+                    yield step
+
+    async def _up(self) -> AsyncGenerator[Step]:
         began = time.monotonic()
         async with aclosing(together([self._reach(host) for host in self.spec.hosts])) as steps:
             async for step in steps:
@@ -427,6 +438,12 @@ class SshCluster:
         Args:
             keep: Leave the packages, for a quick next `up`.
         """
+        with self._alone("down"):
+            async with aclosing(self._down(keep=keep)) as steps:
+                async for step in steps:
+                    yield step
+
+    async def _down(self, *, keep: bool) -> AsyncGenerator[Step]:
         held = self.held()
         if held is None:
             yield did(f"cluster {self.spec.name}", "was not up")
@@ -465,7 +482,70 @@ class SshCluster:
                 detail = "nothing is left there"
         yield did(what, detail, time.monotonic() - began)
 
+    # ---- environments
+
+    async def provide(
+        self, lines: Sequence[str], nodes: Sequence[str] = ()
+    ) -> AsyncGenerator[Step]:
+        """Send the packages of an environment to the nodes that have no index to get them from.
+
+        Args:
+            lines: Requirements as pip reads them.
+            nodes: Where; empty is every node.
+
+        Raises:
+            BadRequirement: They cannot be satisfied on a node's platform.
+            SetupFailed: They cannot be fetched here either.
+        """
+        held = self.held()
+        lacking = [
+            node
+            for node in (held.nodes if held else ())
+            if not node.has_index and (not nodes or node.name in nodes)
+        ]
+        wanted = [line for line in lines if line[:1].isalnum() and not line.startswith(_BOUND)]
+        if lacking and wanted:
+            sending = [self._provide(node, wanted) for node in lacking]
+            async with aclosing(together(sending)) as steps:
+                async for step in steps:
+                    yield step
+
+    async def _provide(self, node: HeldNode, wanted: Sequence[str]) -> AsyncGenerator[Step]:
+        platform = Platform(python=node.minor, machine=node.machine, glibc=node.glibc)
+        several = len(self.spec.hosts) > 1
+        preparation = Preparation(node.host, self._cache_dir, node.name if several else "")
+        async with (
+            self._hand(node.host) as hand,
+            aclosing(preparation.packages(hand, wanted, platform, node.root)) as steps,
+        ):
+            async for step in steps:
+                yield step
+
     # ---- what is shared
+
+    @contextmanager
+    def _alone(self, verb: str) -> Generator[None]:
+        """One `up` or `down` at a time. The kernel frees it when its holder dies."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise StoreUnwritable(f"{self._folder} cannot be written: {exc.strerror}") from exc
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(lock, 200).decode("utf-8", "replace").strip()
+                raise StoreBusy(
+                    f"another rhdesk is at work on the cluster {self.spec.name}: {holder}",
+                    holder=holder,
+                ) from None
+            os.ftruncate(lock, 0)
+            now = datetime.now(UTC).strftime("%H:%M:%S UTC")
+            os.pwrite(lock, f"rhdesk {verb}, pid {os.getpid()}, since {now}".encode(), 0)
+            yield
+        finally:
+            os.close(lock)
 
     @asynccontextmanager
     async def _hand(self, host: str) -> AsyncGenerator[Hand]:

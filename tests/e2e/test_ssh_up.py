@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rhdesk.errors import ConnectionFailed, UntrustedHost
+from rhdesk.errors import ConnectionFailed, StoreBusy, UntrustedHost
 from tests.conftest import Lab
 from tests.testbed.hosts import Host
 
@@ -26,8 +26,18 @@ def train(alpha: float) -> float:
 def where() -> str:
     return socket.gethostname()
 
-def count(n: int) -> int:
-    return n + 1
+def packaged() -> str:
+    import six
+    return six.__version__
+"""
+
+
+HOLDING = """
+import fcntl, sys, time
+held = open(sys.argv[1], "r+")
+fcntl.flock(held, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
 """
 
 
@@ -80,8 +90,26 @@ def test_two_commands_from_a_fresh_home_to_a_result_and_nothing_is_left(lab: Lab
 
     began = time.monotonic()
     again = lab.rhdesk("up", "gpubox")
-    assert time.monotonic() - began < 10
+    print(f"up on a cluster that is up: {time.monotonic() - began:.2f} s")
     assert "already up" in again.stderr
+    checks = json.loads(lab.rhdesk("doctor", "gpubox", "--json").stdout)["data"]
+    assert [check["what"] for check in checks if not check["ok"]] == []
+    assert len(checks) >= 10
+
+    done = lab.rhdesk("call", "app.py:packaged", "--env", "six==1.17.0", "--on", "gpubox")
+    assert done.stdout.strip() == "1.17.0", "there is no index there: what it needs is sent"
+    done = lab.rhdesk(
+        "call", "app.py:packaged", "--env", "no-such-thing-4711==1", "--on", "gpubox", check=False
+    )
+    assert done.returncode == 2
+    assert "no-such-thing-4711" in done.stderr
+
+    holder = lab.start("-c", HOLDING, str(lab.data / "clusters" / "gpubox" / "lock"))
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    assert lab.rhdesk("down", "gpubox", check=False).returncode == StoreBusy.exit_code
+    holder.kill()
+    holder.communicate()
     lab.rhdesk("down", "gpubox")
     assert host.programs() == []
     assert [a for a in host.listening() if not a.endswith(":22")] == []
@@ -137,3 +165,31 @@ def test_three_hosts_are_one_cluster(lab: Lab) -> None:
     assert "gpu-1" in lab.python("use.py").stdout
     lab.rhdesk("down", "lab")
     assert [host.programs() for host in hosts] == [[], [], []]
+
+
+@pytest.mark.skipif(os.environ.get("RHDESK_TEST_HOSTS") != "all", reason="RHDESK_TEST_HOSTS=all")
+def test_another_ray_on_the_host_is_neither_used_nor_touched(lab: Lab) -> None:
+    host = lab.host("gpubox")
+    lab.script("app.py", APP)
+    lab.rhdesk("up", "gpubox")
+    (runtime,) = (host.root / "root/.rhdesk/runtimes").iterdir()
+    host.exec("/bin/cp", "-r", f"/root/.rhdesk/runtimes/{runtime.name}", "/root/theirs")
+    ray = ["/root/theirs/bin/python", "-c", "from ray.scripts.scripts import main; main()"]
+    lab.rhdesk("down", "gpubox")
+    host.exec(
+        *ray,
+        "start",
+        "--head",
+        "--port=7777",
+        "--include-dashboard=false",
+        "--temp-dir=/tmp/theirs",
+    )
+    theirs = sorted(host.programs())
+    assert any("gcs_server" in words for words in theirs)
+    lab.rhdesk("up", "gpubox")
+    assert lab.rhdesk("call", "app.py:where", "--on", "gpubox").stdout.strip() == "gpubox"
+    lab.rhdesk("down", "gpubox")
+    left = [words for words in host.programs() if "rhdesk" in words]
+    assert left == []
+    running = {words.split()[0] for words in host.programs()}
+    assert {words.split()[0] for words in theirs if "raylet" in words or "gcs" in words} <= running

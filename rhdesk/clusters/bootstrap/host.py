@@ -186,6 +186,26 @@ class Preparation:
             facts=facts,
         )
 
+    async def packages(
+        self, hand: Hand, requirements: Sequence[str], platform: Platform, root: str
+    ) -> AsyncGenerator[Step]:
+        """Send wheels that satisfy *requirements* beside what an env servlet needs itself."""
+        found: list[Wheels] = []
+
+        async def fetch(tell: Callable[[str], None]) -> str:
+            asked = [*requirements, *own_requirements()]
+            found.append(await wheels_for(asked, platform, self._cache_dir, tell))
+            return f"{len(found[0].names)} packages"
+
+        async with aclosing(self._step("find packages for the environment", fetch)) as steps:
+            async for step in steps:
+                yield step
+        (wheels,) = found
+        names = await hand.ask("missing", folder=f"{root}/wheels", names=list(wheels.names))
+        async with aclosing(self._send(hand, wheels, names, root)) as steps:
+            async for step in steps:
+                yield step
+
     def _seen(self, facts: Facts, hand: Hand, root: str) -> str:
         ahead_s = facts.time - time.time()
         clock = f"; its clock is {ahead_s:+.0f} s off" if abs(ahead_s) > _CLOCK_S else ""
