@@ -387,7 +387,8 @@ class SshCluster:
                 code, _ = await hand.run(
                     [node.python, "-m", "rhdesk_servlet", "node", verb],
                     said.put_nowait,
-                    env={"PYTHONPATH": node.code},
+                    # What uv unpacks for environments goes when all of ours goes.
+                    env={"PYTHONPATH": node.code, "UV_CACHE_DIR": f"{node.root}/uv-cache"},
                     text=msgspec.json.encode(config).decode() + "\n",
                 )
                 return code
