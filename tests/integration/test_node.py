@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -102,6 +102,13 @@ class Machines:
             for event in await asyncio.to_thread(machine.tell, "down"):
                 if event.step is not None:
                     yield event.step
+
+    async def provide(
+        self, lines: Sequence[str], nodes: Sequence[str] = ()
+    ) -> AsyncGenerator[Step]:
+        for line in lines:
+            raise NotFound(f"no environment of these tests asks for {line} on {nodes}")
+            yield
 
 
 @pytest.fixture(scope="module")
