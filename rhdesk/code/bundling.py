@@ -15,7 +15,15 @@ from rhdesk.code.ancestry import ancestry_of
 from rhdesk.code.bundle import Bundle
 from rhdesk.code.closure import closure
 from rhdesk.code.signatures import methods_of, methods_of_ast, of_ast, of_callable
-from rhdesk.code.sources import Source, is_project_file, is_spec, locate, parse_spec
+from rhdesk.code.sources import (
+    Definition,
+    Source,
+    definition_of,
+    is_project_file,
+    is_spec,
+    locate,
+    parse_spec,
+)
 from rhdesk.errors import BadInput
 from rhdesk.models import Record
 from rhdesk.wire import pickles
@@ -27,14 +35,20 @@ __all__ = [
     "bundle_record",
     "is_spec",
     "record_bundle",
+    "root_of",
 ]
 
 Blobs = dict[str, bytes]
 """Files and pickles by their SHA-256."""
 
 
-def bundle_of(target: Callable[..., Any] | type | str) -> tuple[Bundle, Blobs]:
+def bundle_of(
+    target: Callable[..., Any] | type | str, *, edited: bool = False
+) -> tuple[Bundle, Blobs]:
     """A live function or class, or ``app.py:train``, made ready to travel.
+
+    Args:
+        edited: Its file was saved after it was imported: what the file says now is what counts.
 
     Raises:
         BadFunction: It is neither, or its code cannot be read.
@@ -43,6 +57,8 @@ def bundle_of(target: Callable[..., Any] | type | str) -> tuple[Bundle, Blobs]:
     if isinstance(target, str):
         return bundle_of_spec(target)
     source = locate(target)
+    if edited and source.kind == "source":
+        return _bundle_of_node(source, definition_of(source))
     bundle = Bundle(
         kind="module" if isinstance(target, type) else "function",
         module=source.module,
@@ -62,12 +78,15 @@ def bundle_of_spec(spec: str) -> tuple[Bundle, Blobs]:
     Raises:
         BadFunction: No such file, a syntax error, or nothing in it by that name.
     """
-    source, node = parse_spec(spec)
+    return _bundle_of_node(*parse_spec(spec))
+
+
+def _bundle_of_node(source: Source, node: Definition) -> tuple[Bundle, Blobs]:
     bundle = Bundle(kind="function", module=source.module, qualname=source.qualname)
     if not isinstance(node, ast.ClassDef):
         return _with_tree(msgspec.structs.replace(bundle, signature=of_ast(node)), source)
-    assert source.root is not None, "a spec names a file"
-    assert source.file is not None, "a spec names a file"
+    assert source.root is not None, "it is in a file"
+    assert source.file is not None, "it is in a file"
     ancestry = ancestry_of(source.root, source.file, node)
     module = msgspec.structs.replace(
         bundle,
@@ -76,6 +95,12 @@ def bundle_of_spec(spec: str) -> tuple[Bundle, Blobs]:
         methods=methods_of_ast(node, ancestry),
     )
     return _with_tree(module, source)
+
+
+def root_of(target: Callable[..., Any] | type | str) -> Path | None:
+    """The folder that paths in the bundle's tree are relative to."""
+    source = parse_spec(target)[0] if isinstance(target, str) else locate(target)
+    return source.root
 
 
 def bundle_of_instance(instance: object, *, state: dict[str, Any]) -> tuple[Bundle, Blobs]:

@@ -103,6 +103,19 @@ def parse_spec(spec: str) -> tuple[Source, Definition]:
     return source, node
 
 
+def definition_of(source: Source) -> Definition:
+    """What the file of *source* says now, whatever this process imported before.
+
+    Raises:
+        BadFunction: The file is gone or no Python, or has nothing by that name any more.
+    """
+    assert source.file is not None, "only what is in a file"
+    tree = parse_file(source.file)
+    if (node := find(tree, source.qualname)) is None:
+        raise BadFunction(_not_there(source.file, tree, source.qualname))
+    return node
+
+
 def parse_file(file: Path) -> ast.Module:
     """The syntax tree of *file*.
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from rhdesk.code.edits import Print
+
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
@@ -33,9 +35,6 @@ _LIMIT: Final = (
     "the system has no watches left, so files are looked at every second; raise the limit: "
     "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=1024"
 )
-
-Print = tuple[int, int, int]
-"""What tells one state of a file from another: when, how long, which inode."""
 
 
 class Batches:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from rhdesk.code.bundle import Bundle
-from rhdesk.code.bundling import bundle_of, bundle_record, record_bundle
-from rhdesk.errors import BadInput, NotFound
+from rhdesk.code.bundling import bundle_of, bundle_record, record_bundle, root_of
+from rhdesk.code.edits import Edits
+from rhdesk.errors import BadInput, NotFound, RhdeskError
 from rhdesk.handles import calls
 from rhdesk.handles.calls import Options, Target
 from rhdesk.handles.cluster import Cluster, Kept, cluster_of
@@ -87,6 +90,7 @@ class Function(Resource):
         self.env = Env()
         self._source = fn
         self._bundle = bundle
+        self._edits = Edits(None, (), 0)
         self._targets: dict[str, Target] = {}
         self._is_ready = False
         """Whether its environment is known to be on its cluster."""
@@ -145,9 +149,26 @@ class Function(Resource):
         if self._bundle is None or (fresh and self._source is not None):
             if self._source is None:
                 raise BadInput(f"{self!r} has no code")
-            self._bundle, blobs = bundle_of(self._source)
+            began_ns = time.time_ns()
+            edited = self._edits.are_there()
+            bundle, blobs = bundle_of(self._source, edited=edited)
             session().desk.asynchronous.shelf.keep(blobs)
+            self._bundle = bundle
+            self._edits = Edits(root_of(self._source), bundle.files, began_ns)
         return self._bundle
+
+    def _notice_edits(self) -> None:
+        """Be what its files say now; what cannot be read leaves it as it was, and is said."""
+        if not self._edits.are_there():
+            return
+        had, now_ns = self._bundle, time.time_ns()
+        try:
+            if self.bundle(fresh=True) != had:
+                self._targets.clear()
+                self.is_saved_as("")
+        except RhdeskError as exc:
+            self._edits.take_in(now_ns)
+            sys.stderr.write(f"rhdesk: {exc}\nrhdesk: {self.called} is called as it was\n")
 
     def rename(self, name: str) -> None:
         super().rename(name)
@@ -289,6 +310,7 @@ class Function(Resource):
     def _target(self) -> Target:
         if (config := self._newer()) is not None and config.get("resource_type") == "function":
             self._take_over(self.of_config(config))
+        self._notice_edits()
         key = self.called
         if (known := self._targets.get(key)) is not None:
             return known

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from rhdesk.code.bundle import Bundle
-from rhdesk.code.bundling import bundle_of, bundle_of_instance, bundle_record, record_bundle
+from rhdesk.code.bundling import (
+    bundle_of,
+    bundle_of_instance,
+    bundle_record,
+    record_bundle,
+    root_of,
+)
+from rhdesk.code.edits import Edits
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.handles import calls, naming
 from rhdesk.handles.calls import Options, Target
@@ -55,6 +63,7 @@ class RemoteClass(Resource):
         self.system: Cluster | None = None
         self.env = Env()
         self._bundle: Bundle | None = None
+        self._edits = Edits(None, (), 0)
 
     def to(
         self,
@@ -69,8 +78,7 @@ class RemoteClass(Resource):
             self.env = env_of(env)
         if name:
             self.rename(name)
-        self._bundle, blobs = bundle_of(self.cls)
-        session().desk.asynchronous.shelf.keep(blobs)
+        self._read()
         if not self.dryrun:
             self.env.to(self.system, force_install=force_install)
         return self
@@ -79,8 +87,16 @@ class RemoteClass(Resource):
         """Make an instance: on the cluster, or here when no cluster was chosen."""
         if self.system is None:
             return self.cls(*args, **kwargs)
-        assert self._bundle is not None, "to() made it"
+        if self._bundle is None or self._edits.are_there():
+            self._read()
+        assert self._bundle is not None, "just read"
         return Module.made(self._bundle, args, kwargs, name=name, system=self.system, env=self.env)
+
+    def _read(self) -> None:
+        began_ns = time.time_ns()
+        self._bundle, blobs = bundle_of(self.cls, edited=self._edits.are_there())
+        session().desk.asynchronous.shelf.keep(blobs)
+        self._edits = Edits(root_of(self.cls), self._bundle.files, began_ns)
 
 
 class Module(Resource):

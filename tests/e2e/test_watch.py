@@ -70,3 +70,55 @@ def test_a_save_is_in_the_next_call_and_a_mistake_keeps_the_old_code(place: Plac
         watch.communicate(timeout=30)
     parts(place, "WORD = 'nobody watches'\n")
     assert by_name(line)[0] == "healed"  # the control
+
+
+PROGRAM = """
+import os, sys
+import handle_parts
+from handle_app import word, Keeper
+import rhdesk as rh
+
+def say(name, text):
+    with open("." + name, "w") as file:
+        file.write(text)
+    os.rename("." + name, name)
+
+far = rh.function(word).to("here")
+Remote = rh.module(Keeper).to("here")
+print(far())
+say("handle_parts.py", "WORD = 'two'\\n")
+print(far())
+say("handle_parts.py", "WORD = = 'three'\\n")
+print(far(), far())
+say("handle_parts.py", "WORD = 'four'\\n")
+print(far())
+say("handle_app.py", "def word(n=1):\\n    for i in range(n):\\n        yield i\\n")
+print(list(far(n=3)))
+say("handle_app.py", "class Keeper:\\n    size = 2\\n\\ndef other():\\n    pass\\n")
+print(Remote().remote.size, Keeper.size)
+print(list(far(n=2)))
+assert word() == "one", "this process keeps what it imported"
+"""
+
+
+def test_a_handle_calls_what_its_files_say_now(place: Place) -> None:
+    place.script(
+        "handle_app.py",
+        "import handle_parts\n\nclass Keeper:\n    size = 1\n\n"
+        "def word():\n    return handle_parts.WORD\n",
+    )
+    place.script("handle_parts.py", "WORD = 'one'\n")
+    place.script("handle_main.py", PROGRAM)
+    done = place.python("handle_main.py")
+    assert done.stdout.splitlines() == [
+        "one",
+        "two",
+        "two two",
+        "four",
+        "[0, 1, 2]",
+        "2 1",
+        "[0, 1]",
+    ]
+    assert done.stderr.count("handle_parts.py") == 1, "a mistake is said once"
+    assert "word is called as it was" in done.stderr
+    assert "handle_app.py has no function or class 'word'; it has Keeper, other" in done.stderr
