@@ -19,13 +19,13 @@ _node = click.option(
 )
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command()
 @click.argument("cluster")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @_node
 @as_json
 def ssh(cluster: str, command: tuple[str, ...], node: str, as_json: bool) -> None:
-    """A shell on CLUSTER, or COMMAND there, over the connection rhdesk has: rhdesk ssh gpubox.
+    """A shell on CLUSTER, or COMMAND there, over the connection rhdesk has: rhdesk ssh gpubox -- ls -l.
 
     Ends with the exit code of what ran.
     """

@@ -70,7 +70,7 @@ ARGUMENTS = {
     "config get": ["theme"],
     "config set": ["theme", "rhdesk-light"],
     "config unset": ["theme"],
-    "ssh": ["here", "--", "true"],
+    "ssh": ["here"],
     "forward": ["here", "8888"],
     "cp": ["a", "b"],
     "notebook": ["here"],

@@ -125,7 +125,10 @@ def test_items_run_on_every_node_once_and_are_one_run_in_the_record(tmp_path: Pa
             assert [run.run_id for run in listed] == [over.run.run_id]
             parts = await bench.runs.shares(over.run.run_id)
             assert {part.node for part in parts} == {"node0", "node1", "node2"}
-            assert all(part.status is RunStatus.SUCCEEDED for part in parts)
+            # One whose sending was cut off before the servlet had it is lost, and was never called.
+            states = {part.status for part in parts}
+            assert RunStatus.SUCCEEDED in states
+            assert states <= {RunStatus.SUCCEEDED, RunStatus.LOST}
             texts = await bench.texts(over.run)
             assert len(texts) == 60
             assert {text.split(" | ")[1] for text in texts} == {f"squaring {n}" for n in range(60)}
@@ -229,7 +232,10 @@ def test_the_next_desk_ends_a_map_whose_program_died(tmp_path: Path) -> None:
             assert ended.failure is not None
             assert "never handed out" in ended.failure.message
             parts = await bench.runs.shares(run.run_id)
-            assert all(part.status is RunStatus.SUCCEEDED for part in parts)
+            # One whose sending was cut off before the servlet had it is lost, and was never called.
+            states = {part.status for part in parts}
+            assert RunStatus.SUCCEEDED in states
+            assert states <= {RunStatus.SUCCEEDED, RunStatus.LOST}
             assert max(bench.called().values()) == 1
             assert (await bench.book(run)).status is RunStatus.LOST
             assert len(await bench.texts(run)) == len(bench.called())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rhdesk.config import config_file
+from rhdesk.config import Settings, config_file
 from tests.tui.conftest import Opened, settle, text_of
 from tests.tui.test_store_screens import SIZES, app_of
 
@@ -30,7 +30,8 @@ async def test_a_setting_is_set_and_unset(opened: Opened) -> None:
     async with opened() as pilot:
         app_of(pilot).do("config")
         await settle(pilot)
-        await pilot.press("end", "e")
+        rows = list(Settings.__struct_fields__)
+        await pilot.press(*["down"] * rows.index("autostop_mins"), "e")
         await pilot.press(*["backspace"] * 4, *"30", "enter")
         await settle(pilot)
         assert config_file().read_text() == "autostop_mins = 30\n"
