@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -60,7 +60,7 @@ class Beneath:
         os.close(self._root)
 
     def write(
-        self, path: str, data: bytes | memoryview, *, executable: bool = False, mtime_ns: int
+        self, path: str, pieces: Iterable[bytes], *, executable: bool = False, mtime_ns: int
     ) -> None:
         """Write a whole file, in place of what is there; its folders are made.
 
@@ -71,14 +71,21 @@ class Beneath:
         folder, name = self._place(path)
         mode = 0o700 if executable else 0o600
         try:
-            self._write(folder, name, data, mode, mtime_ns)
+            opened = os.open(name, _NEW, mode, dir_fd=folder)
         except FileExistsError:
             beside = f".{secrets.token_hex(8)}.rhdesk"
+            opened = os.open(beside, _NEW, mode, dir_fd=folder)
             try:
-                self._write(folder, beside, data, mode, mtime_ns)
+                self._write(opened, pieces, mtime_ns)
                 self._take_place(folder, beside, name, path)
             except BaseException:
                 self._unlink(folder, beside)
+                raise
+        else:
+            try:
+                self._write(opened, pieces, mtime_ns)
+            except BaseException:
+                self._unlink(folder, name)
                 raise
 
     def take(self, source: Path, path: str) -> None:
@@ -222,16 +229,13 @@ class Beneath:
             os.close(self._open.pop(parts))
 
     @staticmethod
-    def _write(folder: int, name: str, data: bytes | memoryview, mode: int, mtime_ns: int) -> None:
-        opened = os.open(name, _NEW, mode, dir_fd=folder)
+    def _write(opened: int, pieces: Iterable[bytes], mtime_ns: int) -> None:
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(opened, rest) :]
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(opened, rest) :]
             os.utime(opened, ns=(mtime_ns, mtime_ns))
-        except BaseException:
-            os.unlink(name, dir_fd=folder)
-            raise
         finally:
             os.close(opened)
 

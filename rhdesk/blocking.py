@@ -27,6 +27,7 @@ from rhdesk.models import (
     Check,
     Cluster,
     ClusterSpec,
+    CodePlan,
     Conflict,
     DaemonState,
     Diff,
@@ -34,6 +35,7 @@ from rhdesk.models import (
     Env,
     EnvSpec,
     Exchanged,
+    FileVerdict,
     Finding,
     Flaw,
     Imported,
@@ -44,6 +46,7 @@ from rhdesk.models import (
     Node,
     NodeStats,
     Provider,
+    Pulled,
     Record,
     Rejected,
     Run,
@@ -430,6 +433,39 @@ class Desk:
 
     def forget_sent(self) -> None:
         self.asynchronous.forget_sent()
+
+    def plan_sync(self, folder: str = ".") -> CodePlan:
+        return self.portal.call(self.asynchronous.plan_sync, folder)
+
+    def why_sync(self, path: str, *, folder: str = ".") -> FileVerdict:
+        return self.portal.call(partial(self.asynchronous.why_sync, path, folder=folder))
+
+    def push(self, folder: str = ".", *, on: str) -> Iterator[Step | Synced]:
+        return self.iterate(partial(self.asynchronous.push, folder, on=on))
+
+    def pull(
+        self,
+        path: str = "",
+        *,
+        on: str,
+        folder: str = ".",
+        into: str = "",
+        node: str = "",
+        overwrite: bool = False,
+        dry_run: bool = False,
+    ) -> Iterator[Step | Pulled]:
+        return self.iterate(
+            partial(
+                self.asynchronous.pull,
+                path,
+                on=on,
+                folder=folder,
+                into=into,
+                node=node,
+                overwrite=overwrite,
+                dry_run=dry_run,
+            )
+        )
 
     def watch(
         self, folder: str = ".", *, on: str = "here", env: str = "", targets: Sequence[str] = ()

@@ -192,6 +192,13 @@ class StoreBusy(RhdeskError):
         return {"holder": self.holder}
 
 
+class FilesChanged(RhdeskError):
+    """Files went on being changed while they were read; try again when they rest."""
+
+    code = "files_changed"
+    exit_code = StoreBusy.exit_code
+
+
 class StoreUnwritable(RhdeskError, OSError):
     """The folder that holds the record cannot be written: disk full, or read-only."""
 

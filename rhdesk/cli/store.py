@@ -1,4 +1,4 @@
-"""``rhdesk login | logout | sync | conflicts | rejected | share``."""
+"""``rhdesk login | logout | conflicts | rejected | share``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def login(url: str, token_stdin: bool, folder: str, as_json: bool) -> None:
         return await desk.sync()
 
     state = at_desk(work)
-    answer(state, as_json, lambda: _show_state(state))
+    answer(state, as_json, lambda: show_state(state))
 
 
 @click.command()
@@ -48,17 +48,6 @@ def logout(discard: bool, as_json: bool) -> None:
     """Log out of the store; what was read of it is removed from this machine."""
     state = at_desk(lambda desk: desk.logout(discard=discard))
     answer(state, as_json, lambda: output.note("logged out"))
-
-
-@click.command()
-@click.option(
-    "--wait", "timeout_s", default=30.0, show_default=True, type=click.FloatRange(0, 86400)
-)
-@as_json
-def sync(timeout_s: float, as_json: bool) -> None:
-    """Send what waits and read what is new; takes --wait seconds at most."""
-    state = at_desk(lambda desk: desk.sync(timeout_s=timeout_s))
-    answer(state, as_json, lambda: _show_state(state))
 
 
 @click.command()
@@ -182,7 +171,7 @@ async def _one(desk: AsyncDesk, conflict_id: str) -> Conflict:
     return found[0]
 
 
-def _show_state(state: StoreState) -> None:
+def show_state(state: StoreState) -> None:
     if not state.url:
         output.note(
             "nobody is logged in to a store; log in: rhdesk login https://store.example.org"

@@ -54,7 +54,9 @@ VERBS: Final[dict[str, Verb]] = {
     "delete": Verb("names", "Names", "Delete a name; its versions stay."),
     "login": Verb("store", "The store", "Log in to a store, or tell who is."),
     "logout": Verb("store", "The store", "Log out of the store."),
-    "sync": Verb("store", "The store", "Send what waits, and read what is new."),
+    "sync": Verb(
+        "sync", "The store", "Send what waits to the store; push, pull: folders and clusters."
+    ),
     "conflicts": Verb("store", "The store", "Writes that cannot both stand; decide them here."),
     "rejected": Verb("store", "The store", "Writes the store refused."),
     "share": Verb("store", "The store", "Let others read, call or write a folder."),

@@ -113,6 +113,12 @@ class ServletClient:
         """Ask for the address again next time."""
         self._addresses.pop(env, None)
 
+    async def ask_gateway(
+        self, method: str, route: str, *, content: bytes = b"", timeout_s: float = 0
+    ) -> bytes:
+        """One question to the gateway; the body of its answer."""
+        return await self._ask(method, self._gateway(route), content=content, timeout_s=timeout_s)
+
     # ---- an env servlet
 
     async def define(

@@ -74,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             least=0,
         ),
     ] = 24.0
+    largest_mb: Annotated[
+        int, _says("Files larger than this are held back when a folder is sent.", least=1)
+    ] = 100
 
     @classmethod
     def load(cls, file: Path | None = None, **typed: Any) -> Self:

@@ -344,7 +344,7 @@ def env_spec(record: Record) -> EnvSpec | None:
         BadInput: The record's environment cannot be read.
     """
     env = record.config.get("env")
-    if not isinstance(env, dict) or not env.get("reqs"):
+    if not isinstance(env, dict) or not (env.get("reqs") or env.get("working_dir")):
         return None
     fields = ("reqs", "setup_cmds", "env_vars", "working_dir")
     known = {field: env[field] for field in fields if env.get(field)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rhdesk.desk.record import RunVerbs
+from rhdesk.desk.work import WorkVerbs
 from rhdesk.models import (
     Check,
     Cluster,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rhdesk.wire.messages import GoLive
 
 
-class ClusterVerbs(RunVerbs):
+class ClusterVerbs(WorkVerbs):
     async def add_cluster(self, spec: ClusterSpec) -> None:
         """Add a cluster of one's own machines; `up` brings it up.
 
@@ -188,7 +188,15 @@ class ClusterVerbs(RunVerbs):
         from rhdesk.code.packages import parse
         from rhdesk.wire.messages import MakeEnv
 
-        found = parse(spec.reqs, folder=_folder(spec.working_dir))
+        folder = _folder(spec.working_dir)
+        found = parse(spec.reqs, folder=folder, working_dir=folder if spec.working_dir else None)
+        work = ""
+        if spec.working_dir and on != "here":
+            work = self._work_key(spec.working_dir)
+            async with aclosing(self.push(spec.working_dir, on=on)) as pushing:
+                async for event in pushing:
+                    if isinstance(event, Step):
+                        yield event
         asked = MakeEnv(
             spec=spec,
             lines=found.lines,
@@ -196,6 +204,7 @@ class ClusterVerbs(RunVerbs):
             force=force,
             name=name,
             live=live,
+            work=work,
         )
         async with aclosing(self.clusters_room.make_env(on, asked, nodes)) as steps:
             async for step in steps:

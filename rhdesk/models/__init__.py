@@ -14,8 +14,10 @@ from rhdesk.models.cluster import Node as Node
 from rhdesk.models.cluster import NodeStats as NodeStats
 from rhdesk.models.code import CodePlan as CodePlan
 from rhdesk.models.code import FileVerdict as FileVerdict
+from rhdesk.models.code import Pulled as Pulled
 from rhdesk.models.code import Synced as Synced
 from rhdesk.models.code import Watched as Watched
+from rhdesk.models.code import Written as Written
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
 from rhdesk.models.env import Env as Env
@@ -98,6 +100,7 @@ __all__ = [
     "Overlap",
     "Parameter",
     "Provider",
+    "Pulled",
     "Record",
     "Rejected",
     "Run",
@@ -115,5 +118,6 @@ __all__ = [
     "Values",
     "Version",
     "Watched",
+    "Written",
     "unit_of",
 ]

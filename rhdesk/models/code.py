@@ -73,3 +73,28 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     last: Synced | None = None
     syncs: int = 0
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that runs wrote in a working folder, or changed there."""
+
+    path: str
+    size: int
+    """Bytes."""
+    at: datetime
+    """When; UTC, by the clock of the machine it is on."""
+
+
+class Pulled(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back of a working folder."""
+
+    folder: str
+    """Where to."""
+    cluster: str
+    files: tuple[Written, ...]
+    """What came, or what would."""
+    kept: tuple[str, ...] = ()
+    """Paths where another file is here, which stayed as it is."""
+    refused: tuple[str, ...] = ()
+    """Paths that are none inside a folder, or that this machine's file system cannot hold."""
+    took_s: float = 0.0

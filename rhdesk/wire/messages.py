@@ -139,6 +139,8 @@ class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     live: GoLive | None = None
     """What *name* means from the moment on when the environment is what is asked."""
+    work: str = ""
+    """Id of the working folder that was sent to the node; runs stand in it."""
 
 
 class Keys(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ ENVS: Final = "/v1/envs"
 STATS: Final = "/v1/stats"
 NODES: Final = "/v1/nodes"
 AUTOSTOP: Final = "/v1/autostop"
+WORK: Final = "/v1/work"
 
 # env servlet
 CALL: Final = "/v1/call"
@@ -65,6 +66,14 @@ def define(owner: str) -> str:
 
 def code(tree: str) -> str:
     return f"{CODE}/{tree}"
+
+
+def work(key: str, verb: str = "") -> str:
+    return f"{WORK}/{key}/{verb}".rstrip("/")
+
+
+def written(under: str) -> str:
+    return f"written?under={quote(under, safe='')}"
 
 
 def json_call(name: str, method: str) -> str:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
@@ -38,13 +38,16 @@ from rhdesk.wire.messages import (
     pack,
     unpack,
 )
+from rhdesk.wire.work import Changed, Content, Offer, Wanted
 from rhdesk_servlet import gpus, load
 from rhdesk_servlet.activity import Activity, Autostop
 from rhdesk_servlet.asgi import Request, answer, answer_frames
 from rhdesk_servlet.envs import EnvBuilder
 from rhdesk_servlet.node import end_itself
 from rhdesk_servlet.serve import EnvConfig, read_token
+from rhdesk_servlet.standing import VARIABLE
 from rhdesk_servlet.telling import Telling
+from rhdesk_servlet.work import CURRENT, WorkFolder, WorkFolders
 
 _log = logging.getLogger(__name__)
 BASE = "base"
@@ -128,6 +131,7 @@ class Gateway:
         self._autostop = Autostop(self._folder, config.autostop_s)
         self._gpus = gpus.look()
         self._renewing = asyncio.Lock()
+        self._works = WorkFolders(self._folder / "work")
 
     async def __call__(self, request: Request) -> None:
         if request.method != "GET":
@@ -153,6 +157,35 @@ class Gateway:
             case ("DELETE", "v1", "envs", name):
                 await self._drop(name)
                 await answer(request, [])
+            case (_, "v1", "work", key, *rest):
+                await self._work(request, self._works.get(key), rest)
+            case _:
+                raise NotFound(f"{request.method} /{'/'.join(request.parts)}", kind="route")
+
+    async def _work(self, request: Request, work: WorkFolder, rest: Sequence[str]) -> None:
+        """A working folder; what touches files does so in a thread."""
+        match [request.method, *rest]:
+            case ("GET",):
+                await answer(request, [pack(await asyncio.to_thread(work.seen))])
+            case ("POST", "change"):
+                asked = unpack((await request.body()).view, Changed)
+                done = await asyncio.to_thread(work.change, asked.change, asked.contents)
+                await answer(request, [pack(done)])
+            case ("POST", "offer"):
+                offer = unpack((await request.body()).view, Offer)
+                await answer(request, [pack(await asyncio.to_thread(work.offer, offer))])
+            case ("POST", "contents"):
+                contents = unpack((await request.body()).view, list[Content])
+                await asyncio.to_thread(work.receive, contents)
+                await answer(request, [])
+            case ("POST", "finish"):
+                await answer(request, [pack(await asyncio.to_thread(work.finish))])
+            case ("GET", "written"):
+                found = await asyncio.to_thread(work.written, request.text("under"))
+                await answer(request, [pack(found)])
+            case ("POST", "read"):
+                wanted = unpack((await request.body()).view, list[Wanted])
+                await answer(request, [pack(await asyncio.to_thread(work.read, wanted))])
             case _:
                 raise NotFound(f"{request.method} /{'/'.join(request.parts)}", kind="route")
 
@@ -270,6 +303,8 @@ class Gateway:
                 "give the environment a name: rhdesk env make digits ..."
             )
         python, lock, packages = sys.executable, "", tuple[str, ...]()
+        work = self._work_of(asked)
+        env_vars = spec.env_vars | ({VARIABLE: work} if work else {})
         if spec.name != BASE:
             made = None
             async for event in self._builder.make(
@@ -277,7 +312,7 @@ class Gateway:
                 folders=asked.folders,
                 setup_cmds=spec.setup_cmds,
                 env_vars=spec.env_vars,
-                working_dir=spec.working_dir,
+                working_dir=work or None,
                 force=asked.force,
             ):
                 if isinstance(event, Step):
@@ -291,12 +326,12 @@ class Gateway:
             name=spec.name,
             folder=str(self._folder),
             cluster_id=self._cluster_id,
-            env_vars=spec.env_vars,
+            env_vars=env_vars,
             node=self._config.node,
             code=self._config.code,
         )
         if self._is_up(config.name) and not asked.force:
-            taken = TakeOn(python=python, env_vars=spec.env_vars, name=asked.name, live=asked.live)
+            taken = TakeOn(python=python, env_vars=env_vars, name=asked.name, live=asked.live)
             async with aclosing(self._change(config, taken, lock, packages)) as steps:
                 async for step in steps:
                     yield [Frame(Kind.STEP, pack(step))]
@@ -309,6 +344,12 @@ class Gateway:
         took = time.monotonic() - began
         done = Step(what=what, state=StepState.DONE, detail=spec.name, elapsed_s=took)
         yield [Frame(Kind.STEP, pack(done))]
+
+    def _work_of(self, asked: MakeEnv) -> str:
+        """The working folder that is asked for, as a path on this node; empty for none."""
+        if not asked.work:
+            return asked.spec.working_dir or ""
+        return str(self._folder / "work" / asked.work / CURRENT)
 
     def _is_up(self, name: str) -> bool:
         try:

@@ -56,7 +56,8 @@ def move(old: str, new: str, then: Callable[[], object]) -> list[str]:
     known, path, folder = dict(sys.modules), list(sys.path), os.getcwd()
     try:
         sys.path[:] = [new if place == old else place for place in sys.path]
-        os.chdir(new)
+        if folder == old:
+            os.chdir(new)
         importlib.invalidate_caches()
         for name, file in loaded.items():
             _place(sys.modules[name], Path(new, file))

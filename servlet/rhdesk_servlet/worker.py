@@ -35,6 +35,7 @@ from rhdesk_servlet import capture, channel, reload
 from rhdesk_servlet.channel import ADOPT, LOAD, STATE, Call, Cancel, Ended, Entry, More, Yielded
 from rhdesk_servlet.objects import ObjectFolder
 from rhdesk_servlet.plain import as_plain
+from rhdesk_servlet.standing import VARIABLE, Standing
 
 _AHEAD: Final = 64
 """Items a generator may be ahead of its reader."""
@@ -58,6 +59,7 @@ class Worker:
         self._spools = folder / "spools"
         self._objects = ObjectFolder(folder.parent.parent / "objects")
         self._callables: dict[Entry, Any] = {}
+        self._standing = Standing(os.environ.get(VARIABLE, ""))
         self._tree = ""
         self._instance: Any = None
         self._instance_key = ""
@@ -141,7 +143,8 @@ class Worker:
 
     def _guarded(self, call: Call, body: memoryview) -> tuple[bool, list[Buffer]]:
         try:
-            return True, self._answer(call, body)
+            with self._standing.held():
+                return True, self._answer(call, body)
         except BaseException as exc:  # noqa: BLE001 -- user code may raise anything, SystemExit too
             return False, [pack(_failed(exc))]
 
@@ -209,7 +212,8 @@ class Worker:
             return found
         if entry.tree and entry.tree not in sys.path:
             sys.path.insert(0, entry.tree)
-            os.chdir(entry.tree)
+            if not self._standing.is_somewhere:
+                os.chdir(entry.tree)
             self._tree = entry.tree
         if entry.blob:
             found = pickles.loads(Path(entry.blob).read_bytes())

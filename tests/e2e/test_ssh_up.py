@@ -114,7 +114,9 @@ def test_two_commands_from_a_fresh_home_to_a_result_and_nothing_is_left(lab: Lab
     assert host.programs() == []
     assert [a for a in host.listening() if not a.endswith(":22")] == []
     assert written(host) - before == set()
-    lines = lab.rhdesk("logs", "last").stdout
+    runs = json.loads(lab.rhdesk("runs", "--json").stdout)["data"]
+    (train,) = [run["run_id"] for run in runs if run["name"] == "train"]
+    lines = lab.rhdesk("logs", train).stdout
     assert "training with 0.25" in lines, "the record outlives the machine"
     assert "down" in lab.rhdesk("status", "gpubox").stdout
 
