@@ -468,10 +468,16 @@ class Desk:
         )
 
     def watch(
-        self, folder: str = ".", *, on: str = "here", env: str = "", targets: Sequence[str] = ()
+        self,
+        folder: str = ".",
+        *,
+        on: str = "here",
+        env: str = "",
+        targets: Sequence[str] = (),
+        files: bool = False,
     ) -> Iterator[Synced]:
         return self.iterate(
-            partial(self.asynchronous.watch, folder, on=on, env=env, targets=targets)
+            partial(self.asynchronous.watch, folder, on=on, env=env, targets=targets, files=files)
         )
 
     def watched(self) -> list[Watched]:

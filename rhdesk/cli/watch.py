@@ -23,13 +23,20 @@ from rhdesk.models import Synced
     multiple=True,
     help="app.py:train, or a saved name; every live name of the folder unless said.",
 )
+@click.option(
+    "--files", is_flag=True, help="Every file follows, to where runs with this working_dir stand."
+)
 @as_json
-def watch(folder: str, on: str, env: str, targets: tuple[str, ...], as_json: bool) -> None:
+def watch(
+    folder: str, on: str, env: str, targets: tuple[str, ...], files: bool, as_json: bool
+) -> None:
     """Have what is saved in FOLDER be what the next call uses, until Ctrl-C."""
 
     async def work(desk: AsyncDesk) -> None:
         noted = ""
-        async with aclosing(desk.watch(folder, on=on, env=env, targets=targets)) as syncs:
+        async with aclosing(
+            desk.watch(folder, on=on, env=env, targets=targets, files=files)
+        ) as syncs:
             async for synced in syncs:
                 (watched,) = await desk.watched()
                 if as_json:

@@ -129,7 +129,9 @@ class WorkClient:
         async def carry() -> None:
             for batch in batches:
                 contents = await asyncio.to_thread(batch)
-                await self._ask("POST", "contents", pack(contents))
+                answer = await self._ask("POST", "contents", pack(contents))
+                if wrong := unpack(answer, list[bytes]):
+                    raise FilesChanged(f"{paths[wrong[0]][0]} was changed while it was sent")
                 travelled[0] += sum(c.offset + len(c.data) == c.total for c in contents)
                 travelled[1] += sum(len(c.data) for c in contents)
                 tell(*travelled)
@@ -157,17 +159,19 @@ def _first(errors: BaseExceptionGroup[RhdeskError]) -> RhdeskError:
 
 
 def _read_all(files: dict[bytes, str], read: Reader) -> dict[bytes, bytes]:
-    return {digest: _read(path, digest, read) for digest, path in files.items()}
+    found: dict[bytes, bytes] = {}
+    for digest, path in files.items():
+        found[digest] = _read(path, read)
+        if sha256(found[digest]).digest() != digest:
+            raise FilesChanged(f"{path} was changed while it was sent")
+    return found
 
 
-def _read(path: str, digest: bytes, read: Reader) -> bytes:
+def _read(path: str, read: Reader, offset: int = 0, length: int = -1) -> bytes:
     try:
-        data = read(path, 0, -1)
+        return read(path, offset, length)
     except FileNotFoundError:
         raise FilesChanged(f"{path} went away while it was sent") from None
-    if sha256(data).digest() != digest:
-        raise FilesChanged(f"{path} was changed while it was sent")
-    return data
 
 
 def _batches(
@@ -193,7 +197,7 @@ def _whole(batch: list[tuple[bytes, str]], read: Reader) -> Callable[[], list[Co
     def contents() -> list[Content]:
         found: list[Content] = []
         for digest, path in batch:
-            data = _read(path, digest, read)
+            data = _read(path, read)
             found.append(Content(digest, len(data), 0, data))
         return found
 
@@ -203,7 +207,7 @@ def _whole(batch: list[tuple[bytes, str]], read: Reader) -> Callable[[], list[Co
 def _in_pieces(
     digest: bytes, path: str, size: int, read: Reader
 ) -> Iterator[Callable[[], list[Content]]]:
-    """A large file; it is never in memory whole, so the node is the one who checks its hash."""
+    """A large file, which is never in memory whole."""
     for offset in range(0, size, PIECE):
         length = min(PIECE, size - offset)
         yield partial(_piece, digest, path, size, offset, length, read)
@@ -212,10 +216,7 @@ def _in_pieces(
 def _piece(
     digest: bytes, path: str, size: int, offset: int, length: int, read: Reader
 ) -> list[Content]:
-    try:
-        data = read(path, offset, length)
-    except FileNotFoundError:
-        data = b""
+    data = _read(path, read, offset, length)
     if len(data) != length:
         raise FilesChanged(f"{path} was changed while it was sent")
     return [Content(digest, size, offset, data)]

@@ -6,11 +6,11 @@ are as before is not read again, and where the rules are as before it is not jud
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -157,9 +157,13 @@ class Folder:
 
     def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
         """A file's content now, or a piece of it."""
-        with (self.root / path).open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
+        file = os.open(f"{self.root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if length >= 0:
+                return os.pread(file, length, offset)
+            return b"".join(iter(partial(os.read, file, _IN_ONE_READ), b""))
+        finally:
+            os.close(file)
 
     # ---- one file
 
@@ -266,17 +270,19 @@ class Folder:
 
     def _judge_content(self, path: str, seen: _Seen, *, wanted: bool) -> None:
         try:
-            with (self.root / path).open("rb") as file:
-                head = file.read(_IN_ONE_READ)
-                if len(head) < _IN_ONE_READ:
-                    seen.hash, seen.size = sha256(head).digest(), len(head)
-                else:
-                    file.seek(0)
-                    seen.hash = hashlib.file_digest(file, "sha256").digest()
-                    seen.size = file.tell()
+            file = os.open(f"{self.root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                head = os.read(file, _IN_ONE_READ)
+                whole, seen.size = sha256(head), len(head)
+                while len(head) == _IN_ONE_READ and (piece := os.read(file, _IN_ONE_READ)):
+                    whole.update(piece)
+                    seen.size += len(piece)
+            finally:
+                os.close(file)
         except OSError:
             seen.reason = "unreadable"
             return
+        seen.hash = whole.digest()
         seen.reason = "secret" if not wanted and holds_secret(head) else INCLUDED
 
     def _note(

@@ -171,6 +171,8 @@ def looks_secret(name: str) -> str:
 def holds_secret(data: bytes) -> str:
     """What a file's content says that must not travel unasked; empty for nothing."""
     head = data[:_LOOKED_INTO]
+    if b"\0" in head:  # no text
+        return ""
     for mark, whole, what in _MARKS:
         if mark in head and whole.search(head):
             return what

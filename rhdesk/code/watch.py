@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,10 @@ LONGEST_S: Final = 0.2
 """How long a batch may wait for quiet."""
 LOOK_S: Final = 3.0
 """Between two looks at every file."""
+_REST: Final = 20
+"""Times as long as the last look took, at least, until the next."""
+_MOST_WATCHES: Final = 40
+"""Each has a thread, and a descriptor of which the system gives a user few."""
 _NOT_FOLLOWED: Final = frozenset(
     {"__pycache__", "node_modules", "rh", "venv", "site-packages", "build", "dist"}
 )
@@ -86,10 +90,16 @@ def folders_in(root: Path) -> Iterator[str]:
         yield place
 
 
-def look(root: Path) -> dict[str, Print]:
-    """Every followed file and its print."""
+def _is_followed_folder(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    is_hidden = name.startswith(".") or name in _NOT_FOLLOWED
+    return not is_hidden and entry.is_dir(follow_symlinks=False)
+
+
+def look(root: Path, under: str = "") -> dict[str, Print]:
+    """Every followed file and its print; of a folder in *root*, or of all of it."""
     found: dict[str, Print] = {}
-    for place in folders_in(root):
+    for place in folders_in(root / under):
         try:
             entries = list(os.scandir(place))
         except OSError:  # gone between two looks
@@ -127,8 +137,10 @@ class FolderWatch:
         self._batches = Batches()
         self._changed = threading.Condition()
         self._is_closed = False
+        self._look_took_s = 0.0
         self._observer: BaseObserver | None = None
         self._watched: dict[str, Any] = {}
+        """By folder, as the system was asked to watch it."""
         if observe:
             self._observe()
         else:
@@ -145,15 +157,17 @@ class FolderWatch:
         until = time.monotonic() + timeout_s
         while (now := time.monotonic()) < until and not self._is_closed:
             look_s = min(self._look_s, 1.0) if self.why else self._look_s
+            # However many files there are, most of the time is not spent looking at them.
+            look_s = max(look_s, _REST * self._look_took_s)
             with self._changed:
-                is_due = bool(self._batches.take(now))
-                rest_s = self._batches.due_s(now)
-                if rest_s is None:
-                    rest_s = self._looked_at + look_s - now
-                is_due = is_due or rest_s <= 0
-                if not is_due:
+                batch = self._batches.take(now)
+                due_s = self._batches.due_s(now)
+                look_due_s = self._looked_at + look_s - now
+                if not batch and look_due_s > 0:
+                    rest_s = look_due_s if due_s is None else min(due_s, look_due_s)
                     self._changed.wait(min(rest_s, until - now))
-            if is_due and (found := self._look()):
+                    continue
+            if found := self._look_at(batch) if batch else self._look():
                 return found
         return frozenset()
 
@@ -166,12 +180,42 @@ class FolderWatch:
             self._observer.join()
 
     def _look(self) -> frozenset[str]:
+        began = time.monotonic()
         now = look(self.root)
         found, self._seen = differing(self._seen, now), now
         self._looked_at = time.monotonic()
-        if self._observer is not None:
-            self._follow_folders(folders_in(self.root))
+        self._look_took_s = self._looked_at - began
+        self._follow()
         return found
+
+    def _look_at(self, paths: frozenset[str]) -> frozenset[str]:
+        """Look at what was told of, and at nothing else."""
+        before: dict[str, Print] = {}
+        now: dict[str, Print] = {}
+        for path in paths:
+            place = self.root / path
+            try:
+                at = place.lstat()
+            except OSError:  # gone, and all that was in it
+                before |= self._below(path)
+                continue
+            if stat.S_ISDIR(at.st_mode):
+                self._follow()
+                before |= self._below(path)
+                now |= look(self.root, path)
+            elif stat.S_ISREG(at.st_mode):
+                now[path] = (at.st_mtime_ns, at.st_size, at.st_ino)
+            if path in self._seen:
+                before[path] = self._seen[path]
+        for path in before:
+            self._seen.pop(path, None)
+        self._seen |= now
+        return differing(before, now)
+
+    def _below(self, path: str) -> dict[str, Print]:
+        if path in self._seen:
+            return {path: self._seen[path]}
+        return {each: at for each, at in self._seen.items() if each.startswith(f"{path}/")}
 
     # ---- the system's events
 
@@ -185,30 +229,49 @@ class FolderWatch:
             self.why = _why(exc)
             return
         self._observer = observer
-        self._follow_folders(folders_in(self.root))
+        self._follow()
 
-    def _follow_folders(self, folders: Iterable[str]) -> None:
-        from watchdog.events import FileSystemEventHandler
+    def _follow(self) -> None:
+        """Have the system tell of the top folder, and of all that is in each folder in it.
 
+        Not of the top with all below it: environments and caches lie there, in more folders than
+        the system may have watches left for.
+        """
+        from watchdog import events
+
+        if self._observer is None:
+            return
         observer = self._observer
-        assert observer is not None, "asked before"
 
-        class Handler(FileSystemEventHandler):
+        # Not of what is only opened or read: looking at the files would be told to itself.
+        told = [
+            *(events.FileCreatedEvent, events.FileModifiedEvent, events.FileClosedEvent),
+            *(events.FileDeletedEvent, events.FileMovedEvent, events.DirCreatedEvent),
+            *(events.DirDeletedEvent, events.DirMovedEvent),
+        ]
+
+        class Handler(events.FileSystemEventHandler):
             def __init__(self, hear: Callable[[str], None]) -> None:
                 self._hear = hear
 
             def on_any_event(self, event: Any) -> None:
-                if event.event_type in {"opened", "closed_no_write"}:
-                    return
                 for place in filter(None, (event.src_path, event.dest_path)):
                     self._hear(os.fsdecode(place))
 
-        now = set(folders)
-        for gone in self._watched.keys() - now:
+        top = str(self.root)
+        inside = sorted(e.path for e in os.scandir(top) if _is_followed_folder(e))
+        wanted = {top: False} | dict.fromkeys(inside, True)
+        if len(inside) > _MOST_WATCHES:
+            wanted = {top: True}
+        for gone in self._watched.keys() - wanted.keys():
             observer.unschedule(self._watched.pop(gone))
-        for place in sorted(now - self._watched.keys()):
+        for place, recursive in wanted.items():
+            if place in self._watched:
+                continue
             try:
-                self._watched[place] = observer.schedule(Handler(self._hear), place)
+                self._watched[place] = observer.schedule(
+                    Handler(self._hear), place, recursive=recursive, event_filter=told
+                )
             except FileNotFoundError:
                 continue
             except OSError as exc:

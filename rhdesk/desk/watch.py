@@ -13,15 +13,18 @@ import msgspec
 
 from rhdesk.config import Settings
 from rhdesk.desk.live import LiveVerbs
-from rhdesk.errors import BadInput, NotFound, RhdeskError, ServletDied
+from rhdesk.errors import BadInput, ConnectionFailed, NotFound, RhdeskError, ServletDied
 from rhdesk.models import Synced, Watched
 
 if TYPE_CHECKING:
     from rhdesk.code.bundle import Bundle
+    from rhdesk.code.watch import FolderWatch
     from rhdesk.wire.messages import LiveSeen
 
 _TURN_S: Final = 0.5
 """How long one wait in a thread may be; a watch that is closed ends so soon."""
+_AGAIN_S: Final = 0.7
+"""Between two tries to reach a host that is away."""
 _SHOWN: Final = 20
 
 
@@ -31,7 +34,13 @@ class WatchVerbs(LiveVerbs):
         self._watches: list[Watched] = []
 
     async def watch(
-        self, folder: str = ".", *, on: str = "here", env: str = "", targets: Sequence[str] = ()
+        self,
+        folder: str = ".",
+        *,
+        on: str = "here",
+        env: str = "",
+        targets: Sequence[str] = (),
+        files: bool = False,
     ) -> AsyncGenerator[Synced]:
         """Have what is saved in *folder* be what the next call uses; one `Synced` for each save.
 
@@ -42,6 +51,9 @@ class WatchVerbs(LiveVerbs):
             env: Environment on the cluster; empty is ``base``.
             targets: ``app.py:train``, seen from *folder*, or names saved of its code; empty is
                 every name of this project that is saved of a file in it and live on the cluster.
+            files: Every file of the folder follows too, to where runs of an environment with this
+                ``working_dir`` stand; those in folders whose name begins with a dot at the next
+                `push`.
 
         Raises:
             BadInput: *folder* is no folder.
@@ -62,54 +74,74 @@ class WatchVerbs(LiveVerbs):
         try:
             changed: frozenset[str] = frozenset()
             while True:
-                synced = await self._bring_over(root, on, env or "base", targets, changed)
-                now = msgspec.structs.replace(
-                    seen, how=watch.how, why=watch.why, last=synced, syncs=seen.syncs + 1
+                synced, is_away = await self._bring_over(
+                    root, on, env or "base", targets, changed, files
                 )
-                self._watches[self._watches.index(seen)] = now
-                seen = now
-                yield synced
+                if changed or seen.last is None or synced.error != seen.last.error:
+                    seen = self._keep_seen(seen, watch, synced)
+                    yield synced
                 changed = frozenset()
-                while not changed:
+                tries_at = time.monotonic() + _AGAIN_S
+                while not changed and not (is_away and time.monotonic() > tries_at):
                     changed = await asyncio.to_thread(watch.wait, _TURN_S)
         finally:
             self._watches.remove(seen)
             await asyncio.to_thread(watch.close)
+
+    def _keep_seen(self, seen: Watched, watch: FolderWatch, synced: Synced) -> Watched:
+        now = msgspec.structs.replace(
+            seen, how=watch.how, why=watch.why, last=synced, syncs=seen.syncs + 1
+        )
+        self._watches[self._watches.index(seen)] = now
+        return now
 
     async def watched(self) -> list[Watched]:
         """What this desk watches, and how the last sync of each went."""
         return list(self._watches)
 
     async def _bring_over(
-        self, root: Path, on: str, env: str, targets: Sequence[str], changed: frozenset[str]
-    ) -> Synced:
+        self,
+        root: Path,
+        on: str,
+        env: str,
+        targets: Sequence[str],
+        changed: frozenset[str],
+        files: bool,
+    ) -> tuple[Synced, bool]:
+        """How it went, and whether it is worth trying again with nothing saved since."""
         began = time.monotonic()
         trees: dict[str, int] = {}
         errors: list[str] = []
+        is_away = False
+        brought = Synced(folder=str(root), cluster=on, tree="", at=datetime.now(UTC), files=0)
+        going: dict[str, str] = {}
         try:
-            going = await self._targets(root, on, env, targets)
+            if files and on != "here":
+                brought = await self._bring_changes(str(root), on, changed)
+            if targets or not files:
+                going = await self._targets(root, on, env, targets)
         except RhdeskError as exc:
-            going, errors = {}, [str(exc)]
+            errors = [str(exc)]
+            is_away = isinstance(exc, ConnectionFailed)
         for name, spec in going.items():
             try:
                 bundle = await self.bundle(spec)
                 why = (await self._be_live(name, bundle, on, env)).why
                 trees[bundle.tree] = len(bundle.files)
             except RhdeskError as exc:
-                why = str(exc)
+                why, is_away = str(exc), is_away or isinstance(exc, ConnectionFailed)
             if why and why not in errors:
                 errors.append(why)
-        tree = next(iter(trees), "")
-        return Synced(
-            folder=str(root),
-            cluster=on,
+        tree = brought.tree or next(iter(trees), "")
+        synced = msgspec.structs.replace(
+            brought,
             tree=tree,
-            at=datetime.now(UTC),
-            files=trees.get(tree, 0),
+            files=brought.files or trees.get(tree, 0),
             took_s=time.monotonic() - began,
             changed=tuple(sorted(changed)[:_SHOWN]),
             error="\n".join(errors),
         )
+        return synced, is_away
 
     async def _be_live(self, name: str, bundle: Bundle, on: str, env: str) -> LiveSeen:
         try:

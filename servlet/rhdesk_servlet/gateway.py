@@ -176,8 +176,8 @@ class Gateway:
                 await answer(request, [pack(await asyncio.to_thread(work.offer, offer))])
             case ("POST", "contents"):
                 contents = unpack((await request.body()).view, list[Content])
-                await asyncio.to_thread(work.receive, contents)
-                await answer(request, [])
+                wrong = await asyncio.to_thread(work.receive, contents)
+                await answer(request, [pack(wrong)])
             case ("POST", "finish"):
                 await answer(request, [pack(await asyncio.to_thread(work.finish))])
             case ("GET", "written"):

@@ -89,17 +89,15 @@ class WorkFolder:
             self._offered = _Offered(self._place, tree, have, self._fresh())
             return self._offered.missing()
 
-    def receive(self, contents: Sequence[Content]) -> None:
-        """Take contents of the tree that was offered.
+    def receive(self, contents: Sequence[Content]) -> list[bytes]:
+        """Take contents of the tree that was offered; the hashes of those that are another file's.
 
         Raises:
             NotFound: None was, or this program was started again since: it is offered anew.
-            BadInput: A content is not what its hash says.
         """
         with self._lock:
             offered = self._being_offered()
-            for content in contents:
-                offered.receive(content)
+            return [each.hash for each in contents if not offered.receive(each)]
 
     def finish(self) -> WorkSeen:
         """Have the offered tree be the one that is here.
@@ -369,14 +367,15 @@ class _Offered:
     def missing(self) -> list[bytes]:
         return list(self._paths)
 
-    def receive(self, content: Content) -> None:
+    def receive(self, content: Content) -> bool:
+        """Take a content, or a piece; whether it is, as far as it came, what its hash says."""
         if content.hash not in self._paths:
-            return  # it came twice
+            return True  # it came twice
         if len(content.data) == content.total:
             if sha256(content.data).digest() != content.hash:
-                raise BadInput(f"a file arrived changed: {content.hash.hex()[:12]}")
+                return False
             self._place(content.hash, content.data)
-            return
+            return True
         part = self._incoming / f".{content.hash.hex()}"
         with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as opened:
             opened.seek(content.offset)
@@ -384,13 +383,14 @@ class _Offered:
             came = self._came.setdefault(content.hash, set())
             came.add((content.offset, len(content.data)))
             if sum(length for _, length in came) < content.total:
-                return
+                return True
             del self._came[content.hash]
             opened.seek(0)
             if file_digest(opened, "sha256").digest() != content.hash:
                 part.unlink()
-                raise BadInput(f"a file arrived changed: {content.hash.hex()[:12]}")
+                return False
         self._place(content.hash, part)
+        return True
 
     def _place(self, digest: bytes, data: bytes | Path) -> None:
         """Put a content where it belongs; into a whole copy not before all of them are here."""
