@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
@@ -14,8 +15,8 @@ from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.errors import FilesChanged, RhdeskError
 from rhdesk.wire import routes
 from rhdesk.wire.messages import pack, unpack
-from rhdesk.wire.tree import LINK, Tree, between
-from rhdesk.wire.work import PIECE, Changed, Content, Offer, Wanted, WorkSeen, Written
+from rhdesk.wire.tree import LINK, Entry, Tree, between
+from rhdesk.wire.work import PIECE, Changed, Content, Early, Offer, Wanted, WorkSeen, Written
 
 _AT_ONCE: Final = 3
 """Messages with contents on their way: one is read here, one travels, one is written there."""
@@ -37,6 +38,53 @@ class Sent(msgspec.Struct, frozen=True):
     """Their bytes."""
 
 
+class Ahead:
+    """Sends files to nodes that have nothing yet, while the folder is still being looked at.
+
+    Nothing depends on it: what does not arrive this way is asked for when the tree is known.
+    """
+
+    def __init__(self, clients: Sequence[WorkClient]) -> None:
+        self._clients = clients
+        self._batches: queue.Queue[list[Early] | None] = queue.Queue(_AT_ONCE)
+        self._batch: list[Early] = []
+        self._size = 0
+        self._is_broken = False
+        self.files = 0
+        self.size = 0
+
+    def add(self, path: str, entry: Entry, data: bytes) -> None:
+        """Of the thread that looks: send a file. Waits while the way is full."""
+        self._batch.append(Early(path, entry, data))
+        self._size += len(data)
+        if self._size > PIECE or len(self._batch) >= _MOST_IN_ONE:
+            self._hand_over()
+
+    def end(self) -> None:
+        """Of the same thread: that was all."""
+        self._hand_over()
+        self._batches.put(None)
+
+    async def carry(self) -> None:
+        """Send until all is sent."""
+        while (batch := await asyncio.to_thread(self._batches.get)) is not None:
+            if self._is_broken:
+                continue
+            try:
+                for client in self._clients:
+                    await client.early(batch)
+            except RhdeskError:
+                self._is_broken = True
+                continue
+            self.files += len(batch)
+            self.size += sum(len(file.data) for file in batch)
+
+    def _hand_over(self) -> None:
+        if self._batch and not self._is_broken:
+            self._batches.put(self._batch)
+        self._batch, self._size = [], 0
+
+
 class WorkClient:
     """One working folder on the node a client speaks to.
 
@@ -50,6 +98,10 @@ class WorkClient:
 
     async def seen(self) -> WorkSeen:
         return unpack(await self._ask("GET", ""), WorkSeen)
+
+    async def early(self, files: Sequence[Early]) -> None:
+        """Send files before the tree they are of; of use only where nothing is whole yet."""
+        await self._ask("POST", "early", pack(list(files)))
 
     async def bring(
         self,

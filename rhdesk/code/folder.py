@@ -84,20 +84,27 @@ class Folder:
         self._is_changed = False
         self._began_ns = 0
         self._tell: Callable[[int], None] = lambda _: None
+        self._read: Callable[[str, Entry, bytes], None] = lambda _path, _entry, _data: None
         self._count = 0
 
     # ---- looking
 
-    def scan(self, tell: Callable[[int], None] = lambda _: None) -> str:
+    def scan(
+        self,
+        tell: Callable[[int], None] = lambda _: None,
+        read: Callable[[str, Entry, bytes], None] = lambda _path, _entry, _data: None,
+    ) -> str:
         """Look at every file; the hash of the tree they make.
 
         Args:
             tell: Hears how many files were looked at, after each folder.
+            read: Hears of each file that travels and had to be read, with what is in it, unless
+                it is a large one.
 
         Raises:
             BadInput: The folder, or an ignore file in it, cannot be read.
         """
-        self._tell, self._count = tell, 0
+        self._tell, self._count, self._read = tell, 0, read
         self._began_ns = time.time_ns()
         seen: set[str] = set()
         waiting = [("", self._above())]
@@ -284,6 +291,8 @@ class Folder:
             return
         seen.hash = whole.digest()
         seen.reason = "secret" if not wanted and holds_secret(head) else INCLUDED
+        if seen.reason == INCLUDED and seen.size == len(head):
+            self._read(path, seen.entry, head)
 
     def _note(
         self, folder: str, names: dict[str, _Seen], before: _Inside | None, rules: str

@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from rhdesk.models import CodePlan, FileVerdict, Pulled, Step, StepState, Synced
 
 if TYPE_CHECKING:
     from rhdesk.clusters.servlet_client import ServletClient
-    from rhdesk.clusters.work import Sent
+    from rhdesk.clusters.work import Ahead, Sent
     from rhdesk.code.folder import Folder
     from rhdesk.wire.tree import Tree
     from rhdesk.wire.work import Written as WrittenThere
@@ -100,15 +100,16 @@ class WorkVerbs(RunVerbs):
         found = self._folder(folder)
         what = f"look at {found.root.name}"
         yield Step(what=what, state=StepState.STARTED)
-        await asyncio.to_thread(found.scan)
+        clients = await self.clusters_room.clients(on)
+        ahead = await self._look_and_send(found, clients)
         held = await asyncio.to_thread(found.held_back)
         await asyncio.to_thread(found.keep)
         tree = await asyncio.to_thread(found.tree)
         detail = f"{len(tree)} files" + (f", {len(held)} held back" if held else "")
         took_s = time.monotonic() - began
         yield Step(what=what, state=StepState.DONE, detail=detail, elapsed_s=took_s)
-        sent_files = sent_bytes = 0
-        for client in await self.clusters_room.clients(on):
+        sent_files, sent_bytes = ahead.files, ahead.size
+        for client in clients:
             what = f"send {found.root.name} to {client.line.node or on}"
             started = time.monotonic()
             yield Step(what=what, state=StepState.STARTED)
@@ -130,7 +131,8 @@ class WorkVerbs(RunVerbs):
             finally:
                 bringing.cancel()
             sent_files, sent_bytes = sent_files + sent.files, sent_bytes + sent.size
-            detail = _travelled(sent.files, sent.size) if sent.files else "it is as it is here"
+            files, size = ahead.files + sent.files, ahead.size + sent.size
+            detail = _travelled(files, size) if files else "it is as it is here"
             took_s = time.monotonic() - started
             yield Step(what=what, state=StepState.DONE, detail=detail, elapsed_s=took_s)
         yield Synced(
@@ -221,6 +223,26 @@ class WorkVerbs(RunVerbs):
     def _work_key(self, folder: str) -> str:
         """Id of a folder of this machine, on every cluster."""
         return _key(self._folder(folder).root)
+
+    async def _look_and_send(self, folder: Folder, clients: Sequence[ServletClient]) -> Ahead:
+        """Look at a folder; what is read for it goes at once to where nothing of it is yet."""
+        from rhdesk.clusters.work import Ahead, WorkClient
+
+        works = [WorkClient(client, _key(folder.root)) for client in clients]
+        seen = await asyncio.gather(*(work.seen() for work in works))
+        ahead = Ahead([work for work, at in zip(works, seen, strict=True) if not at.root])
+
+        def look() -> None:
+            try:
+                if all(at.root for at in seen):
+                    folder.scan()
+                else:
+                    folder.scan(read=ahead.add)
+            finally:
+                ahead.end()
+
+        await asyncio.gather(asyncio.to_thread(look), ahead.carry())
+        return ahead
 
     async def _bring_changes(self, folder: str, on: str, paths: frozenset[str]) -> Synced:
         """After a save: look at what changed, and at nothing else, and have it be on a cluster."""

@@ -50,6 +50,14 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
+class Early(msgspec.Struct, frozen=True, array_like=True):
+    """A file that is sent before the tree it will be part of is known."""
+
+    path: str
+    entry: Entry
+    data: bytes
+
+
 class Written(msgspec.Struct, frozen=True, array_like=True):
     """A file of the working folder that runs wrote, or changed."""
 

@@ -38,7 +38,7 @@ from rhdesk.wire.messages import (
     pack,
     unpack,
 )
-from rhdesk.wire.work import Changed, Content, Offer, Wanted
+from rhdesk.wire.work import Changed, Content, Early, Offer, Wanted
 from rhdesk_servlet import gpus, load
 from rhdesk_servlet.activity import Activity, Autostop
 from rhdesk_servlet.asgi import Request, answer, answer_frames
@@ -171,6 +171,10 @@ class Gateway:
                 asked = unpack((await request.body()).view, Changed)
                 done = await asyncio.to_thread(work.change, asked.change, asked.contents)
                 await answer(request, [pack(done)])
+            case ("POST", "early"):
+                early = unpack((await request.body()).view, list[Early])
+                await asyncio.to_thread(work.early, early)
+                await answer(request, [])
             case ("POST", "offer"):
                 offer = unpack((await request.body()).view, Offer)
                 await answer(request, [pack(await asyncio.to_thread(work.offer, offer))])

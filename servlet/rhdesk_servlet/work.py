@@ -24,7 +24,7 @@ from rhdesk.beneath import Beneath
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.wire.messages import pack, unpack
 from rhdesk.wire.tree import LINK, PROGRAM, Change, Entry, Tree, between
-from rhdesk.wire.work import Content, Offer, Wanted, WorkSeen, Written
+from rhdesk.wire.work import Content, Early, Offer, Wanted, WorkSeen, Written
 
 CURRENT: Final = "current"
 APPLYING: Final = "applying"
@@ -42,6 +42,8 @@ class WorkFolder:
         self._lock = threading.Lock()
         self._tree: Tree | None = None
         self._offered: _Offered | None = None
+        self._early: dict[str, bytes] = {}
+        """Files that came before their tree: hashes by path."""
 
     def seen(self) -> WorkSeen:
         with self._lock:
@@ -67,6 +69,22 @@ class WorkFolder:
             self._apply(change, made, contents)
             return self._seen()
 
+    def early(self, files: Sequence[Early]) -> None:
+        """Take files of a tree that will be offered, where none is whole yet; else do nothing.
+
+        Raises:
+            BadInput: A path leads out of the folder.
+        """
+        with self._lock:
+            fresh = self._fresh()
+            if fresh is None:
+                return
+            with Beneath(fresh) as copy:
+                for file in files:
+                    if sha256(file.data).digest() == file.entry.hash:
+                        _put(copy, file.path, file.entry, file.data)
+                        self._early[file.path] = file.entry.hash
+
     def offer(self, offer: Offer) -> list[bytes]:
         """Get ready for a whole tree; returns the hashes of the contents that are not here.
 
@@ -86,7 +104,8 @@ class WorkFolder:
                 have = {entry.hash for entry in tree.entries.values()}
                 changed = {entry.hash for entry in put if entry.kind != LINK}
                 have -= changed - self._kept(before, changed).keys()
-            self._offered = _Offered(self._place, tree, have, self._fresh())
+            self._offered = _Offered(self._place, tree, have, self._fresh(), self._early)
+            self._early = {}
             return self._offered.missing()
 
     def receive(self, contents: Sequence[Content]) -> list[bytes]:
@@ -325,7 +344,14 @@ class WorkFolder:
 class _Offered:
     """A tree that is being sent: what of it is here, and what came."""
 
-    def __init__(self, place: Path, tree: Tree, have: set[bytes], fresh: Path | None) -> None:
+    def __init__(
+        self,
+        place: Path,
+        tree: Tree,
+        have: set[bytes],
+        fresh: Path | None,
+        early: dict[str, bytes],
+    ) -> None:
         self.tree = tree
         self.fresh = fresh
         """The copy it is put together in; None where a whole one is changed."""
@@ -343,16 +369,21 @@ class _Offered:
                 self._paths.setdefault(entry.hash, []).append(path)
         self._copy = Beneath(fresh or self._incoming)
         if fresh is not None:
-            self._go_on(fresh, links, already)
+            self._go_on(fresh, links, already, early)
 
     def close(self) -> None:
         self._copy.close()
 
-    def _go_on(self, fresh: Path, links: list[str], already: set[str]) -> None:
+    def _go_on(
+        self, fresh: Path, links: list[str], already: set[str], early: dict[str, bytes]
+    ) -> None:
         """Of a tree that was begun, keep what is right; what runs wrote stays too."""
         for path, at in list(self._copy.files()):
             entry = self.tree.entries.get(path)
             if _is_as(entry, at) and entry is not None and entry.kind != LINK:
+                if early.get(path) == entry.hash:
+                    self._has(entry.hash, path)
+                    continue
                 with (fresh / path).open("rb") as opened:
                     if file_digest(opened, "sha256").digest() == entry.hash:
                         self._has(entry.hash, path)

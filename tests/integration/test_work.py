@@ -15,7 +15,7 @@ import pytest
 from rhdesk.code.folder import Folder
 from rhdesk.errors import BadInput, NotFound, SetupFailed
 from rhdesk.wire.tree import Change, Entry, Tree, between
-from rhdesk.wire.work import Content, Offer, Wanted, WorkSeen
+from rhdesk.wire.work import Content, Early, Offer, Wanted, WorkSeen
 from rhdesk_servlet import work as work_module
 from rhdesk_servlet.standing import Standing
 from rhdesk_servlet.work import APPLYING, CURRENT, WorkFolder, lock_of
@@ -325,6 +325,23 @@ def test_random_edits_and_runs_end_equal(tmp_path: Path) -> None:
                 pair.change(base)
             assert pair.root_there() == pair.folder.tree().root == pair.there.seen().root
         assert {each.path for each in pair.there.written("")} == outputs
+
+
+def test_files_may_come_before_their_tree(pair: Pair) -> None:
+    write(pair.here, {"a": "1", "b/c": "2", "edited": "old"})
+    early: list[Early] = []
+    pair.folder.scan(read=lambda path, entry, data: early.append(Early(path, entry, data)))
+    assert {file.path for file in early} == {"a", "b/c", "edited"}
+    wrong = Early("wrong", early[0].entry, b"of another file")
+    pair.there.early([*early, wrong])
+    assert pair.there.seen().root == "", "a tree that nobody named is none"
+    write(pair.here, {"edited": "new one", "more": "x"})
+    missing = pair.offer()
+    assert len(missing) == 2, "what came early and is still so is not asked for"
+    assert pair.bring().root == pair.root_there()
+    assert pair.files_there() == {"a", "b/c", "edited", "more"}
+    with pytest.raises(BadInput, match="no path inside"):
+        WorkFolder(pair.place / "other").early([Early("../x", early[0].entry, early[0].data)])
 
 
 @pytest.mark.parametrize(
