@@ -191,6 +191,8 @@ class ClusterVerbs(WorkVerbs):
         folder = _folder(spec.working_dir)
         found = parse(spec.reqs, folder=folder, working_dir=folder if spec.working_dir else None)
         work = ""
+        if spec.working_dir:
+            spec = msgspec.structs.replace(spec, working_dir=str(folder))
         if spec.working_dir and on != "here":
             work = self._work_key(spec.working_dir)
             async with aclosing(self.push(spec.working_dir, on=on)) as pushing:

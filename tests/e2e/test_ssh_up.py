@@ -29,6 +29,11 @@ def where() -> str:
 def packaged() -> str:
     import six
     return six.__version__
+
+def stands() -> list[str]:
+    with open("data/words.txt") as words, open("result.txt", "a") as result:
+        result.write(words.read())
+    return sorted(name for name in os.listdir(".") if not name.startswith("__"))
 """
 
 
@@ -104,6 +109,8 @@ def test_two_commands_from_a_fresh_home_to_a_result_and_nothing_is_left(lab: Lab
     assert done.returncode == 2
     assert "no-such-thing-4711" in done.stderr
 
+    stands_in_its_working_folder(lab, host)
+
     holder = lab.start("-c", HOLDING, str(lab.data / "clusters" / "gpubox" / "lock"))
     assert holder.stdout is not None
     holder.stdout.readline()
@@ -115,7 +122,7 @@ def test_two_commands_from_a_fresh_home_to_a_result_and_nothing_is_left(lab: Lab
     assert [a for a in host.listening() if not a.endswith(":22")] == []
     assert written(host) - before == set()
     runs = json.loads(lab.rhdesk("runs", "--json").stdout)["data"]
-    (train,) = [run["run_id"] for run in runs if run["name"] == "train"]
+    (train,) = [run["run_id"] for run in runs if run["function"] == "train"]
     lines = lab.rhdesk("logs", train).stdout
     assert "training with 0.25" in lines, "the record outlives the machine"
     assert "down" in lab.rhdesk("status", "gpubox").stdout
@@ -195,3 +202,37 @@ def test_another_ray_on_the_host_is_neither_used_nor_touched(lab: Lab) -> None:
     assert left == []
     running = {words.split()[0] for words in host.programs()}
     assert {words.split()[0] for words in theirs if "raylet" in words or "gcs" in words} <= running
+
+
+def stands_in_its_working_folder(lab: Lab, host: Host) -> None:
+    """Files of the project are there, secrets are not; what a run wrote comes back."""
+    (lab.project / "data").mkdir()
+    lab.script("data/words.txt", "one\n")
+    lab.script(".env", "PASSWORD=correct-horse")
+    lab.script(".gitignore", "*.log\n")
+    lab.script("big.log", "not sent")
+    plan = json.loads(lab.rhdesk("sync", "plan", "--json").stdout)["data"]
+    assert [(held["path"], held["reason"]) for held in plan["held_back"]] == [(".env", "secret")]
+    why = lab.rhdesk("sync", "why", "big.log").stdout
+    assert why == "big.log stays: ignored, by *.log in .gitignore:1\n"
+
+    lab.rhdesk("env", "make", "digits", "six==1.17.0", "--working-dir", ".", "--on", "gpubox")
+    call = ("call", "app.py:stands", "--env", "digits", "--on", "gpubox", "--json")
+    there = ["app.py", "data", "result.txt"]
+    answer = json.loads(lab.rhdesk(*call).stdout.splitlines()[-1])["data"]
+    assert answer["result"] == [".gitignore", *there]
+    lab.script("data/words.txt", "two\n")
+    pushed = json.loads(
+        lab.rhdesk("sync", "push", "--on", "gpubox", "--json").stdout.splitlines()[-1]
+    )
+    assert (pushed["data"]["sent_files"], pushed["data"]["files"]) == (1, 3)
+    lab.rhdesk(*call)
+    assert "result.txt" in lab.rhdesk("sync", "pull", "--on", "gpubox", "--dry-run").stdout
+    lab.rhdesk("sync", "pull", "--on", "gpubox")
+    assert (lab.project / "result.txt").read_text() == "one\ntwo\n"
+    lab.script("result.txt", "mine")
+    kept = lab.rhdesk("sync", "pull", "--on", "gpubox")
+    assert "result.txt differs here and stays" in kept.stderr
+    assert (lab.project / "result.txt").read_text() == "mine"
+    found = [f for f in (host.root / "root").rglob("*") if f.is_file() and f.name == ".env"]
+    assert found == []
