@@ -271,7 +271,9 @@ class Exec:
             ConnectionFailed: It takes no more: it has ended, or the line is gone.
         """
         try:
-            await to_thread.run_sync(self._channel.sendall, data)
+            # In pieces: the library copies what is left after each packet it sends.
+            for at in range(0, len(data), _PIECE):
+                await to_thread.run_sync(self._channel.sendall, data[at : at + _PIECE])
         except (OSError, EOFError, paramiko.SSHException) as exc:
             raise ConnectionFailed(
                 f"what runs on {self._host} takes no more input: {told(exc)}"
