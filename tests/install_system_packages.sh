@@ -4,7 +4,7 @@
 set -eu
 missing=""
 for pair in git:git tmux:tmux sqlite3:sqlite3 curl:curl mount:mount gcc:gcc openssl:openssl \
-    ssh:openssh-client rsync:rsync ip:iproute2 nft:nftables; do
+    ssh:openssh-client rsync:rsync ip:iproute2 nft:nftables fish:fish csh:tcsh faketime:faketime; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # Debian keeps sshd and initdb where a person's path does not lead.

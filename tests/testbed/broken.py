@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 
@@ -45,6 +46,10 @@ for place in root home/ada var/tmp tmp; do
     mount -t tmpfs -o size=8m,mode=1777 tmpfs "$1/$place"
 done
 """
+_FAKETIME: Final = next(
+    (str(file) for file in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "/nonexistent"
+)
+"""Gives programs a clock that is wrong."""
 _OLD: Final = os.environ.get("RHDESK_TEST_OLD_PYTHON", "")
 """The folder of an installed Python too old for Ray: 3.8, say."""
 
@@ -82,6 +87,13 @@ VARIANTS: Final[dict[str, Variant]] = {
     "dash": Variant({"shell": "/bin/dash"}),
     "csh": Variant({"shell": "/bin/csh"}, needs="/bin/csh"),
     "fish": Variant({"shell": "/usr/bin/fish"}, needs="/usr/bin/fish"),
+    "wrong-clock": Variant(
+        {"sshd": f"SetEnv LD_PRELOAD={_FAKETIME} FAKETIME=+400d\n"},
+        needs=_FAKETIME,
+    ),
+    "sudo-only": Variant(
+        {"setup": 'chmod 700 "$1"/usr/bin/python3*\n'}, ("Python", "Permission denied"), user="ada"
+    ),
     "hidden-processes": Variant({"setup": 'mount -o remount,hidepid=2 "$1/proc"\n'}, user="ada"),
     "no-shared-memory": Variant({"setup": 'umount "$1/dev/shm"; rmdir "$1/dev/shm"\n'}),
     "odd-home": Variant(
