@@ -244,7 +244,7 @@ class FolderWatch:
         observer = self._observer
 
         # Not of what is only opened or read: looking at the files would be told to itself.
-        told = [
+        told: list[type[events.FileSystemEvent]] = [
             *(events.FileCreatedEvent, events.FileModifiedEvent, events.FileClosedEvent),
             *(events.FileDeletedEvent, events.FileMovedEvent, events.DirCreatedEvent),
             *(events.DirDeletedEvent, events.DirMovedEvent),
