@@ -1,5 +1,10 @@
 """The nouns. Frozen, comparable, free of I/O; as JSON they are the shapes of ``--json``."""
 
+from rhdesk.models.access import Access as Access
+from rhdesk.models.access import Granted as Granted
+from rhdesk.models.access import Group as Group
+from rhdesk.models.access import Policy as Policy
+from rhdesk.models.access import Way as Way
 from rhdesk.models.audit import Audited as Audited
 from rhdesk.models.audit import AuditHead as AuditHead
 from rhdesk.models.change import Diff as Diff
@@ -26,6 +31,8 @@ from rhdesk.models.finding import Finding as Finding
 from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
 from rhdesk.models.imported import Imported as Imported
+from rhdesk.models.lane import Lane as Lane
+from rhdesk.models.lane import Promotion as Promotion
 from rhdesk.models.lineage import Branch as Branch
 from rhdesk.models.lineage import Edge as Edge
 from rhdesk.models.lineage import Lineage as Lineage
@@ -61,6 +68,7 @@ from rhdesk.models.store import unit_of as unit_of
 __all__ = [
     "CODE",
     "MASK",
+    "Access",
     "AuditHead",
     "Audited",
     "Away",
@@ -84,8 +92,11 @@ __all__ = [
     "Finding",
     "Flaw",
     "Gpu",
+    "Granted",
+    "Group",
     "Imported",
     "Keeper",
+    "Lane",
     "Lineage",
     "Link",
     "Live",
@@ -97,6 +108,8 @@ __all__ = [
     "NodeStats",
     "Overlap",
     "Parameter",
+    "Policy",
+    "Promotion",
     "Provider",
     "Record",
     "Rejected",
@@ -115,5 +128,6 @@ __all__ = [
     "Values",
     "Version",
     "Watched",
+    "Way",
     "unit_of",
 ]
