@@ -4,6 +4,7 @@ from rhdesk.models.access import Access as Access
 from rhdesk.models.access import Granted as Granted
 from rhdesk.models.access import Group as Group
 from rhdesk.models.access import Policy as Policy
+from rhdesk.models.access import TokenTold as TokenTold
 from rhdesk.models.access import Way as Way
 from rhdesk.models.audit import Audited as Audited
 from rhdesk.models.audit import AuditHead as AuditHead
@@ -23,6 +24,7 @@ from rhdesk.models.code import Synced as Synced
 from rhdesk.models.code import Watched as Watched
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
+from rhdesk.models.defaults import DefaultSaid as DefaultSaid
 from rhdesk.models.env import Env as Env
 from rhdesk.models.env import EnvSpec as EnvSpec
 from rhdesk.models.exchanged import Exchanged as Exchanged
@@ -80,6 +82,7 @@ __all__ = [
     "CodePlan",
     "Conflict",
     "DaemonState",
+    "DefaultSaid",
     "Diff",
     "Edge",
     "Env",
@@ -125,6 +128,7 @@ __all__ = [
     "StoreState",
     "Stream",
     "Synced",
+    "TokenTold",
     "Values",
     "Version",
     "Watched",

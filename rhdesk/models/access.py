@@ -64,3 +64,19 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Who could allow it, where it is not; ``lin, or anybody who is admin of /ml``."""
     as_of: datetime | None = None
     """When what this rests on was told by the store; None: just now."""
+
+
+class TokenTold(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a token; not the token."""
+
+    id: str
+    scope: str
+    folder: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    parent: str = ""
+    """The token it was narrowed from."""
+    is_yours: bool = False
+    """It is the one that asked."""

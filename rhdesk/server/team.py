@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from rhdesk.access.levels import Level, level_in
 from rhdesk.access.policy import level_named
 from rhdesk.errors import BadInput, Refused
-from rhdesk.models import Access, Audited, AuditHead, Lane, Name, Policy, Promotion
+from rhdesk.models import Access, Audited, AuditHead, Lane, Name, Policy, Promotion, TokenTold
 from rhdesk.server.bounds import read_folder
 from rhdesk.server.groups import Groups
 from rhdesk.server.lanes import Lanes
@@ -37,7 +37,6 @@ from rhdesk.wire.team import (
     Rotation,
     SealedSecret,
     TokenMade,
-    TokenTold,
 )
 
 

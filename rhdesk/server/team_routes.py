@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rhdesk.models import Access, Audited, AuditHead, Lane, Policy, Promotion
+from rhdesk.models import Access, Audited, AuditHead, Lane, Policy, Promotion, TokenTold
 from rhdesk.server.route import Parameter, Route
 from rhdesk.wire.store import Fault
 from rhdesk.wire.team import (
@@ -25,7 +25,6 @@ from rhdesk.wire.team import (
     Rotation,
     SealedSecret,
     TokenMade,
-    TokenTold,
 )
 
 MOST_AUDITED: Final = 1000

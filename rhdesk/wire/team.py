@@ -70,22 +70,6 @@ class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
     """Shown once."""
 
 
-class TokenTold(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a token; not the token."""
-
-    id: str
-    scope: str
-    folder: str
-    created_at: Moment
-    expires_at: Moment
-    used_at: Moment | None = None
-    revoked_at: Moment | None = None
-    parent: str = ""
-    """The token it was narrowed from."""
-    is_yours: bool = False
-    """It is the one that asked."""
-
-
 class NewPromotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: Short
     lane: Short
