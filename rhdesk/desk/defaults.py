@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from rhdesk.desk.lanes import LaneVerbs
-from rhdesk.errors import BadInput, NotFound
+from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused
 from rhdesk.models import DefaultSaid, Record, StoreState
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class DefaultVerbs(LaneVerbs):
         state = await self.store_room.sync(timeout_s=timeout_s)
         if state.status == "current":
             await self._take_over_defaults()
+            with suppress(ConnectionFailed, Refused):
+                await self.policy()
         return state
 
 

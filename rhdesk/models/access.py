@@ -30,6 +30,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The groups and grants that somebody may know of, as they were at one moment."""
 
     users: tuple[str, ...] = ()
+    """Everybody who may log in to the store, by name."""
     groups: tuple[Group, ...] = ()
     grants: tuple[Granted, ...] = ()
     as_of: datetime | None = None

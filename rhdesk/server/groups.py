@@ -188,8 +188,7 @@ class Groups:
             t.within = self._within
             tops = readable(t.grants(user))
             groups, grants = knowable(user, tops, t.groups(), t.held("level > ?", (0,)))
-            named = {g.principal for g in grants} | {m for g in groups for m in g.members}
-            users = [name for name in t.principals() if name in named]
+            users = t.principals()
         return Policy(
             users=tuple(users), groups=tuple(groups), grants=tuple(grants), as_of=self._now()
         )
