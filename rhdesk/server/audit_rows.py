@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -35,13 +36,19 @@ class AuditRows:
             self.audit_head(),
             Audited(number=0, at=at, who=principal, action=action, about=about, note=note),
         )
-        self.execute(
-            "INSERT INTO audit (number, seq, at, principal, action, about, note, hash)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (row.number, seq, moment(row.at), row.who, row.action, row.about, row.note, row.hash),
-        )
-        self.set_audit_head(AuditHead(number=row.number, hash=row.hash))
+        self.put_audited(row)
         return row
+
+    def put_audited(self, row: Audited) -> None:
+        """A row that is chained already, as the last one."""
+        self.execute(
+            f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.number, _write_of(row.note), moment(row.at), row.who, row.action, row.about,
+                row.note, row.hash,
+            ),
+        )  # fmt: skip
+        self.set_audit_head(AuditHead(number=row.number, hash=row.hash))
 
     def audit_head(self) -> AuditHead:
         """The last row's number and hash."""
@@ -114,7 +121,7 @@ _COLUMNS: Final = "number, seq, at, principal, action, about, note, hash"
 
 def _row(row: Any) -> Audited:
     number, seq, at, who, action, about, note, digest = row
-    if seq and note.partition(";")[0] != f"write {seq}":
+    if seq != _write_of(note):
         raise damaged(f"row {number} of the audit is not what was written")
     try:
         when = datetime.fromisoformat(at)
@@ -123,6 +130,12 @@ def _row(row: Any) -> Audited:
     return Audited(
         number=number, at=when, who=who, action=action, about=about, note=note, hash=digest
     )
+
+
+def _write_of(note: str) -> int:
+    """The write a row tells of, which its note begins with; 0 for none."""
+    match = re.match(r"write (\d{1,18})(?:;|$)", note)
+    return int(match[1]) if match else 0
 
 
 def _plain(word: str) -> str:

@@ -166,9 +166,11 @@ class SqlTables(GroupRows, LaneRows, SecretRows, AuditRows):
         for row in self.every("blob", "digest"):
             self.blob(row[0])
 
-    def every(self, table: str, columns: str) -> Iterator[Sequence[Any]]:
+    def every(
+        self, table: str, columns: str, key: tuple[str, ...] = ()
+    ) -> Iterator[Sequence[Any]]:
         """Every row of a table by its key, some at a time: all may be more than memory holds."""
-        key = KEYS[table]
+        key = key or KEYS[table]
         keys, marks = ", ".join(key), ", ".join("?" * len(key))
         batch = _FEW if table == "blob" else _MANY
         where, last = "", list[Any]()
