@@ -255,6 +255,9 @@ class Desk:
             )
         )
 
+    def use_store_keeper(self, folder: str, passphrase: SecretText) -> Keeper:
+        return self.portal.call(self.asynchronous.use_store_keeper, folder, passphrase)
+
     def use_sealed(self) -> Keeper:
         return self.portal.call(self.asynchronous.use_sealed)
 

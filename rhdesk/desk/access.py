@@ -240,7 +240,7 @@ class AccessVerbs(NameVerbs):
 
         told = Rotation(overlap_s=overlap_s)
         made = await self.store_room.ask(
-            lambda remote: remote.team("POST", "/v1/tokens/rotate", TokenMade, body=told)
+            lambda remote: remote.team("POST", "/v1/token/rotate", TokenMade, body=told)
         )
         await self.store_room.use_token(made.token)
 

@@ -91,7 +91,7 @@ TEAM_ROUTES: Final[tuple[Route, ...]] = (
         takes=NewToken, answers=((200, TokenMade), *_BAD),
     ),
     _team(
-        "POST", "/v1/tokens/rotate", "rotate", "Another token in place of the caller's.", "read",
+        "POST", "/v1/token/rotate", "rotate", "Another token in place of the caller's.", "read",
         takes=Rotation, answers=((200, TokenMade), *_BAD),
     ),
     _team(

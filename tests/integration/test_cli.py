@@ -100,6 +100,7 @@ ARGUMENTS = {
     "secret rename": ["x", "y"],
     "secret load": ["openai"],
     "secret save": ["x"],
+    "secret keeper store": ["/ml"],
     "secret keeper vault": ["http://127.0.0.1:1"],
     "autostop": ["here", "30"],
     "env make": ["e"],

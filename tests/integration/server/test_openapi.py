@@ -95,7 +95,7 @@ def test_every_operation_does_what_its_description_says(
 ) -> None:
     served, token, session = served_for_all
     ASKED[case.operation.label] += 1
-    if case.operation.label == "POST /v1/tokens/rotate":
+    if case.operation.label == "POST /v1/token/rotate":
         token = served.user("ada", scope="admin")  # it ends, and the others still need theirs
     case.call_and_validate(
         base_url=served.url, session=session, headers={"Authorization": f"Bearer {token}"}

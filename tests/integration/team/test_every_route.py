@@ -126,7 +126,7 @@ CASES: dict[str, Case] = {
                         "admin", code(404)),
     "tokens": Case(lambda f: ("/v1/tokens", {}), ""),
     "narrow": Case(lambda f: ("/v1/tokens", j(scope="read", days=1)), ""),
-    "rotate": Case(lambda f: ("/v1/tokens/rotate", j()), ""),
+    "rotate": Case(lambda f: ("/v1/token/rotate", j()), ""),
     "end_token": Case(lambda f: (f"/v1/tokens/{'0' * 16}", {}), "", code(404)),
     "lanes": Case(lambda f: ("/v1/lanes", {}), "read", holds("folder")),
     "lay_lane": Case(
