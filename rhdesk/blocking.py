@@ -617,6 +617,9 @@ class Desk:
             partial(self.asynchronous.access_why, principal, action, name, offline=offline)
         )
 
+    def rights(self, principal: str = "", *, offline: bool = False) -> list[Access]:
+        return self.portal.call(partial(self.asynchronous.rights, principal, offline=offline))
+
     def policy(self, *, offline: bool = False) -> Policy:
         return self.portal.call(partial(self.asynchronous.policy, offline=offline))
 

@@ -37,6 +37,21 @@ def why(principal: str, action: str, name: str, offline: bool, as_json: bool) ->
         raise click.exceptions.Exit(Refused.exit_code)
 
 
+@access.command()
+@click.argument("principal", default="")
+@click.option("--offline", is_flag=True, help="Answer from what the store told last.")
+@as_json
+def rights(principal: str, offline: bool, as_json: bool) -> None:
+    """What PRINCIPAL, by default you, may do with each name of the store, and through what."""
+    found = at_desk(lambda desk: desk.rights(principal, offline=offline))
+    rows = [
+        (a.name, a.has, " > ".join(a.ways[0].through) if a.ways else "-",
+         a.ways[0].folder if a.ways else "")
+        for a in found
+    ]  # fmt: skip
+    answer(found, as_json, lambda: output.print_table(("NAME", "MAY", "THROUGH", "IN"), rows))
+
+
 @access.command("ls")
 @click.argument("folder", default="", callback=as_name)
 @as_json

@@ -52,6 +52,21 @@ class AccessVerbs(NameVerbs):
         folder = folder_of(full) if is_resource else full
         return why(policy, principal, action, full, folder)
 
+    async def rights(self, principal: str = "", *, offline: bool = False) -> list[Access]:
+        """What somebody may do with each name of the store that you know, by name, and why.
+
+        Args:
+            principal: A person or group; by default you.
+        """
+        from rhdesk.access.levels import folder_of
+        from rhdesk.access.policy import why
+
+        account, _ = await self.store_room.beside()
+        policy = await self.policy(offline=offline)
+        records = await self.store_room.call(lambda names: names.names(folder="/"))
+        who = principal or account.user
+        return [why(policy, who, "read", r.name, folder_of(r.name)) for r in records]
+
     async def policy(self, *, offline: bool = False) -> Policy:
         """The groups and grants that you may know of; `as_of` says when the store told them.
 

@@ -91,7 +91,9 @@ class Handlers:
 
     async def ask_team(self, route: Route, request: Request, caller: Caller) -> Response:
         """What `rhdesk.server.team` answers; of what it did, everybody hears."""
-        body = await _body(request, route.takes) if route.takes is not None else None
+        body = None
+        if route.takes is not None:
+            body = _convert(_whole(await _body(request, object)), route.takes)
         given = {**request.query_params, **request.path_params}
         for parameter in route.parameters:
             if parameter.required and not given.get(parameter.name):
@@ -520,6 +522,22 @@ async def _body(request: Request, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
         raise _fault(400, "bad_body", f"the body is not what this route takes: {exc}") from exc
+
+
+def _convert(value: Any, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        raise _fault(400, "bad_body", f"the body is not what this route takes: {exc}") from exc
+
+
+def _whole(value: Any) -> Any:
+    """*value*, in which 4.0 is 4: JSON does not tell them apart."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list) else value
 
 
 async def _bytes(request: Request, most: int) -> bytes:

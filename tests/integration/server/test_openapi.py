@@ -18,7 +18,7 @@ from rhdesk.server.routes import ROUTES
 from tests.conftest import Place
 from tests.integration.server.conftest import Served, own_database
 
-CASES = 100
+CASES = 50
 """Of each operation and database, at least; with those of the edges of each value more."""
 
 SCHEMA = schemathesis.openapi.from_dict(
