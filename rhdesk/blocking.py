@@ -22,6 +22,7 @@ from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.desk.settings import SHARED
 from rhdesk.models import (
+    Access,
     Audited,
     AuditHead,
     Check,
@@ -30,6 +31,7 @@ from rhdesk.models import (
     CodePlan,
     Conflict,
     DaemonState,
+    DefaultSaid,
     Diff,
     Edge,
     Env,
@@ -38,13 +40,18 @@ from rhdesk.models import (
     FileVerdict,
     Finding,
     Flaw,
+    Granted,
+    Group,
     Imported,
     Keeper,
+    Lane,
     Lineage,
     LogHit,
     LogLine,
     Node,
     NodeStats,
+    Policy,
+    Promotion,
     Provider,
     Pulled,
     Record,
@@ -57,6 +64,7 @@ from rhdesk.models import (
     Step,
     StoreState,
     Synced,
+    TokenTold,
     Values,
     Version,
     Watched,
@@ -249,6 +257,9 @@ class Desk:
                 ca_file=ca_file,
             )
         )
+
+    def use_store_keeper(self, folder: str, passphrase: SecretText) -> Keeper:
+        return self.portal.call(self.asynchronous.use_store_keeper, folder, passphrase)
 
     def use_sealed(self) -> Keeper:
         return self.portal.call(self.asynchronous.use_sealed)
@@ -638,6 +649,120 @@ class Desk:
 
     def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
         return self.portal.call(partial(self.asynchronous.share, name, users, level=level))
+
+    # ---- who may what
+
+    def access_why(
+        self, principal: str, action: str, name: str, *, offline: bool = False
+    ) -> Access:
+        return self.portal.call(
+            partial(self.asynchronous.access_why, principal, action, name, offline=offline)
+        )
+
+    def rights(self, principal: str = "", *, offline: bool = False) -> list[Access]:
+        return self.portal.call(partial(self.asynchronous.rights, principal, offline=offline))
+
+    def policy(self, *, offline: bool = False) -> Policy:
+        return self.portal.call(partial(self.asynchronous.policy, offline=offline))
+
+    def grants(self, folder: str = "") -> list[Granted]:
+        return self.portal.call(self.asynchronous.grants, folder)
+
+    def grant_access(
+        self,
+        folder: str,
+        principals: Sequence[str],
+        *,
+        level: str = "read",
+        days: float = 0.0,
+    ) -> list[Granted]:
+        return self.portal.call(
+            partial(self.asynchronous.grant_access, folder, principals, level=level, days=days)
+        )
+
+    def groups(self) -> list[Group]:
+        return self.portal.call(self.asynchronous.groups)
+
+    def make_group(self, name: str, members: Sequence[str] = (), *, level: str = "write") -> Group:
+        return self.portal.call(partial(self.asynchronous.make_group, name, members, level=level))
+
+    def change_group(
+        self, name: str, *, put: Sequence[str] = (), take: Sequence[str] = ()
+    ) -> Group:
+        return self.portal.call(partial(self.asynchronous.change_group, name, put=put, take=take))
+
+    def move_group(self, name: str, into: str = "") -> Group:
+        return self.portal.call(self.asynchronous.move_group, name, into)
+
+    def drop_group(self, name: str) -> None:
+        return self.portal.call(self.asynchronous.drop_group, name)
+
+    def move_folder(self, old: str, new: str) -> int:
+        return self.portal.call(self.asynchronous.move_folder, old, new)
+
+    def tokens(self) -> list[TokenTold]:
+        return self.portal.call(self.asynchronous.tokens)
+
+    def narrow_token(
+        self, *, scope: str = "read", folder: str = "", days: float = 0.0
+    ) -> SecretText:
+        return self.portal.call(
+            partial(self.asynchronous.narrow_token, scope=scope, folder=folder, days=days)
+        )
+
+    def rotate_token(self, *, overlap_s: float = 3600.0) -> None:
+        return self.portal.call(partial(self.asynchronous.rotate_token, overlap_s=overlap_s))
+
+    def end_token(self, token_id: str) -> None:
+        return self.portal.call(self.asynchronous.end_token, token_id)
+
+    # ---- lanes
+
+    def lanes(self) -> list[Lane]:
+        return self.portal.call(self.asynchronous.lanes)
+
+    def lay_lane(self, folder: str, after: str, *, approvals: int = 0) -> Lane:
+        return self.portal.call(
+            partial(self.asynchronous.lay_lane, folder, after, approvals=approvals)
+        )
+
+    def lift_lane(self, folder: str) -> None:
+        return self.portal.call(self.asynchronous.lift_lane, folder)
+
+    def promote(self, name: str, lane: str = "", *, note: str = "") -> Promotion:
+        return self.portal.call(partial(self.asynchronous.promote, name, lane, note=note))
+
+    def promotions(self, folder: str = "") -> list[Promotion]:
+        return self.portal.call(self.asynchronous.promotions, folder)
+
+    def approve(self, promotion_id: str) -> Promotion:
+        return self.portal.call(self.asynchronous.approve, promotion_id)
+
+    def withdraw(self, promotion_id: str) -> Promotion:
+        return self.portal.call(self.asynchronous.withdraw, promotion_id)
+
+    # ---- defaults of folders
+
+    def folder_defaults(self, folder: str = "@") -> list[DefaultSaid]:
+        return self.portal.call(self.asynchronous.folder_defaults, folder)
+
+    def set_default(self, folder: str, key: str, value: str | None) -> Record:
+        return self.portal.call(self.asynchronous.set_default, folder, key, value)
+
+    # ---- the store's audit
+
+    def team_audited(self, *, limit: int = 100, matching: str = "") -> list[Audited]:
+        return self.portal.call(
+            partial(self.asynchronous.team_audited, limit=limit, matching=matching)
+        )
+
+    def download_audit(self, file: str) -> AuditHead:
+        return self.portal.call(self.asynchronous.download_audit, file)
+
+    def verify_audit_file(
+        self, file: str, heads: Sequence[AuditHead] = ()
+    ) -> tuple[list[Finding], AuditHead]:
+        return self.portal.call(self.asynchronous.verify_audit_file, file, heads)
 
     # ---- care
 

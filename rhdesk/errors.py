@@ -31,7 +31,7 @@ the `exit_code` the command ends with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class RhdeskError(Exception):
@@ -98,6 +98,13 @@ class NotFound(RhdeskError, LookupError):
         self.name = name
         self.kind = kind
         self.near = tuple(near)
+
+    @classmethod
+    def told(cls, sentence: str) -> Self:
+        """As somebody else said it."""
+        made = cls("")
+        made.args = (sentence,)
+        return made
 
     def facts(self) -> dict[str, Any]:
         return {"name": self.name, "kind": self.kind, "near": list(self.near)}

@@ -22,7 +22,7 @@ from rhdesk.models import Cluster, SecretText, Step, StepState  # noqa: E402
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import lived_in, train_line, with_past, with_store  # noqa: E402
+from tests.tui.house import lived_in, train_line, with_past, with_store, with_team  # noqa: E402
 
 Drive = Callable[[Pilot[None], FakeDesk], Awaitable[None]]
 SIZES = ((80, 24), (140, 40))
@@ -205,11 +205,33 @@ async def secrets(pilot: Pilot[None], desk: FakeDesk) -> None:
     await _do(pilot, "secrets")
 
 
+async def access(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_team(desk)
+    await _do(pilot, "access dee")
+    await pilot.press("end")
+
+
+async def grants(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_team(desk)
+    await _do(pilot, "access")
+    await pilot.press("2")
+
+
+async def lanes(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_team(desk)
+    await _do(pilot, "lanes")
+
+
+async def audit(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_team(desk)
+    await _do(pilot, "audit")
+
+
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
     invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
-    settings, secrets,
+    settings, secrets, access, grants, lanes, audit,
 )  # fmt: skip
 
 

@@ -188,7 +188,7 @@ def guard(guard: str | None, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def keeper(context: click.Context, as_json: bool) -> None:
-    """Who keeps your secrets: this machine, or a Vault."""
+    """Who keeps your secrets: this machine, a Vault, or the team's store."""
     if context.invoked_subcommand is None:
         now = at_desk(lambda desk: desk.secret_keeper())
         answer(now, as_json, lambda: output.note(f"{now.name}: {now.where}"))
@@ -228,6 +228,17 @@ def vault(
         )
     )
     answer(now, as_json, lambda: output.note(f"kept from now on in {now.where}"))
+
+
+@keeper.command("store")
+@click.argument("folder")
+@click.option("--stdin", is_flag=True, help="The passphrase from standard input.")
+@as_json
+def store(folder: str, stdin: bool, as_json: bool) -> None:
+    """Keep secrets in FOLDER of the team's store, sealed here with a passphrase the team knows."""
+    passphrase = SecretText(sys.stdin.read().strip()) if stdin else _typed("team's passphrase")
+    now = at_desk(lambda desk: desk.use_store_keeper(folder, passphrase))
+    answer(now, as_json, lambda: output.note(f"kept from now on in {now.where} of the store"))
 
 
 @keeper.command("sealed")

@@ -239,11 +239,26 @@ def compact(keep_days: float, database: str, as_json: bool) -> None:
 
 @server.command()
 @click.option("--plan", is_flag=True, help="Only say what would run.")
+@click.option(
+    "--backup", "file", default=None, type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all of it there first; a store that holds something wants one.",
+)  # fmt: skip
 @_database
 @as_json
-def migrate(plan: bool, database: str, as_json: bool) -> None:
-    """Bring the database's schema up to date; every other command does it too. Back up before."""
+def migrate(plan: bool, file: Path | None, database: str, as_json: bool) -> None:
+    """Bring the database's schema up to date.
+
+    Every other command does it too with a SQLite file, and backs that up beside itself.
+    """
+    from rhdesk.server.backup import write_backup
+    from rhdesk.server.schema import steps as every_step
+
     with _opened(database, keep=True, migrate=False) as opened:
+        pending = len(opened.pending())
+        if file is not None and not plan and pending < len(every_step()):
+            write_backup(opened, file)
+        elif not plan and 0 < pending < len(every_step()):
+            raise BadInput("the store holds something; say where a backup goes: --backup FILE")
         steps = opened.pending() if plan else opened.migrate()
     told = [{"number": step.number, "name": step.name, "digest": step.digest} for step in steps]
     names = ", ".join(f"{step.number} ({step.name})" for step in steps)

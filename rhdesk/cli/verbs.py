@@ -60,6 +60,10 @@ VERBS: Final[dict[str, Verb]] = {
     "conflicts": Verb("store", "The store", "Writes that cannot both stand; decide them here."),
     "rejected": Verb("store", "The store", "Writes the store refused."),
     "share": Verb("store", "The store", "Let others read, call or write a folder."),
+    "access": Verb("access", "The store", "Who may what, and why; grants, moving folders."),
+    "group": Verb("groups", "The store", "Groups of people, and defaults of folders."),
+    "lane": Verb("lanes", "The store", "Dev, staging, prod: promote, approve, roll back."),
+    "token": Verb("tokens", "The store", "Your tokens: ls, narrow, rotate, revoke."),
     "secret": Verb(
         "secrets", "Secrets", "Secrets: ls, put, get, load from a provider, save there."
     ),

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from platformdirs import user_data_path
 
+from rhdesk.config.group_layer import with_groups
 from rhdesk.config.layers import Layer, config_file, environment, layers, project_file
 from rhdesk.config.settings import Settings, checked, defaults, described, refusal
 from rhdesk.errors import BadInput, NotFound
@@ -29,7 +31,7 @@ def explain(key: str = "") -> list[Setting]:
     names = Settings.__struct_fields__
     if key and key not in names:
         raise NotFound(key, kind="setting", near=get_close_matches(key, names, 3))
-    found = layers(names)
+    found = with_groups(layers(names), user_data_path("rhdesk"))
     settings, held, about = Settings.of(found), defaults(), described()
     return [
         Setting(

@@ -1,11 +1,12 @@
 """Where settings are said, in the order in which a later place wins over an earlier one.
 
 1. defaults   in `Settings`
-2. old        ``~/.rh/config.yaml`` of Runhouse v0.0.12, what of it is a setting here
-3. user       ``config.toml`` in the user's config folder (``rhdesk config`` prints which)
-4. project    ``rhdesk.toml`` in the folder a command runs in, or the nearest above it
-5. environment  each setting as ``RHDESK_<NAME>``
-6. command    what was typed
+2. group      of the folder of the store a project belongs to (`rhdesk.config.group_layer`)
+3. old        ``~/.rh/config.yaml`` of Runhouse v0.0.12, what of it is a setting here
+4. user       ``config.toml`` in the user's config folder (``rhdesk config`` prints which)
+5. project    ``rhdesk.toml`` in the folder a command runs in, or the nearest above it
+6. environment  each setting as ``RHDESK_<NAME>``
+7. command    what was typed
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ OLD_NAMES: Final = {"default_autostop": "autostop_mins"}
 
 class Layer(msgspec.Struct, frozen=True):
     name: str
-    """``old``, ``user``, ``project``, ``environment`` or ``command``."""
+    """``group``, ``old``, ``user``, ``project``, ``environment`` or ``command``."""
     where: str
     """A file, or what stands for one."""
     values: dict[str, Any]

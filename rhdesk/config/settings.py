@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 from platformdirs import user_cache_path, user_data_path
 
+from rhdesk.config.group_layer import with_groups
 from rhdesk.config.layers import Layer, layers
 from rhdesk.errors import BadInput
 
@@ -78,6 +79,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _says("Files larger than this are held back when a folder is sent.", least=1)
     ] = 100
 
+    group: Annotated[
+        str,
+        _says(
+            "The folder of the store that this project belongs to, /ml/vision: its defaults count "
+            "here. Empty: your own, what @ stands for."
+        ),
+    ] = ""
+
     @classmethod
     def load(cls, file: Path | None = None, **typed: Any) -> Self:
         """Resolve settings; a later layer wins over an earlier one.
@@ -89,7 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             BadInput: A layer holds a value that does not fit its field.
         """
-        return cls.of(layers(cls.__struct_fields__, file=file, typed=typed))
+        found = layers(cls.__struct_fields__, file=file, typed=typed)
+        return cls.of(with_groups(found, user_data_path("rhdesk")))
 
     @classmethod
     def of(cls, found: Sequence[Layer]) -> Self:

@@ -20,6 +20,7 @@ from rhdesk.desk.reach import ReachVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
+from rhdesk.desk.team_audit import TeamAuditVerbs
 from rhdesk.desk.watch import WatchVerbs
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 class AsyncDesk(
+    TeamAuditVerbs,
     WatchVerbs,
     HistoryVerbs,
     LineageVerbs,

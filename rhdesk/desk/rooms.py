@@ -132,6 +132,7 @@ class Rooms:
 
     @cached_property
     def secret_choice(self) -> Choice:
+        from rhdesk.desk.team_line import TeamLine
         from rhdesk.secrets.choice import Choice
 
         return Choice(
@@ -139,6 +140,7 @@ class Rooms:
             self.secret_keys,
             cache_hours=self.settings.secret_cache_hours,
             timeout_s=self.settings.connect_timeout_s,
+            line=TeamLine(self),
         )
 
     @property

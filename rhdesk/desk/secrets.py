@@ -129,6 +129,8 @@ class SecretVerbs(AuditVerbs):
 
     async def secret_keeper(self) -> Keeper:
         """Who keeps secrets now."""
+        if folder := await asyncio.to_thread(self.secret_choice.team_folder):
+            return Keeper(name="store", where=folder)
         place = await asyncio.to_thread(self.secret_choice.place)
         if place is None:
             return Keeper(name="sealed", where=str(self.settings.data_dir / "secrets"))
@@ -168,6 +170,24 @@ class SecretVerbs(AuditVerbs):
         )
         await self.audit("secret.keeper", place.address)
         await asyncio.to_thread(self.secret_choice.use_vault, place, credential)
+        return await self.secret_keeper()
+
+    async def use_store_keeper(self, folder: str, passphrase: SecretText) -> Keeper:
+        """Keep secrets in a folder of the team's store from now on, sealed before they go there.
+
+        Args:
+            passphrase: The team's; whoever comes first decides it. It is kept sealed here.
+
+        Raises:
+            Refused: It is another one, or you may not call in that folder.
+            ConnectionFailed: The store is away; nothing has changed.
+        """
+        from rhdesk.desk.team_line import TeamLine
+
+        full = await self.store_room.call(lambda names: names.folder_named(folder))
+        await self.audit("secret.keeper", full)
+        line = TeamLine(self)
+        await asyncio.to_thread(self.secret_choice.use_team, full, passphrase, line)
         return await self.secret_keeper()
 
     async def use_sealed(self) -> Keeper:

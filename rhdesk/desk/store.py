@@ -39,11 +39,6 @@ class StoreVerbs(Rooms):
         """How this machine stands to the store; no network."""
         return await self.store_room.state()
 
-    async def sync(self, *, timeout_s: float = 30.0) -> StoreState:
-        """Send what waits and read what is new; ends when nothing is left to do, the store cannot
-        be reached, or the time is over."""
-        return await self.store_room.sync(timeout_s=timeout_s)
-
     async def nudge(self) -> StoreState:
         """One try of a second at most to send what was just saved; none while the store is known
         to be away."""

@@ -1,5 +1,11 @@
 """The nouns. Frozen, comparable, free of I/O; as JSON they are the shapes of ``--json``."""
 
+from rhdesk.models.access import Access as Access
+from rhdesk.models.access import Granted as Granted
+from rhdesk.models.access import Group as Group
+from rhdesk.models.access import Policy as Policy
+from rhdesk.models.access import TokenTold as TokenTold
+from rhdesk.models.access import Way as Way
 from rhdesk.models.audit import Audited as Audited
 from rhdesk.models.audit import AuditHead as AuditHead
 from rhdesk.models.change import Diff as Diff
@@ -20,6 +26,7 @@ from rhdesk.models.code import Watched as Watched
 from rhdesk.models.code import Written as Written
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
+from rhdesk.models.defaults import DefaultSaid as DefaultSaid
 from rhdesk.models.env import Env as Env
 from rhdesk.models.env import EnvSpec as EnvSpec
 from rhdesk.models.exchanged import Exchanged as Exchanged
@@ -28,6 +35,8 @@ from rhdesk.models.finding import Finding as Finding
 from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
 from rhdesk.models.imported import Imported as Imported
+from rhdesk.models.lane import Lane as Lane
+from rhdesk.models.lane import Promotion as Promotion
 from rhdesk.models.lineage import Branch as Branch
 from rhdesk.models.lineage import Edge as Edge
 from rhdesk.models.lineage import Lineage as Lineage
@@ -63,6 +72,7 @@ from rhdesk.models.store import unit_of as unit_of
 __all__ = [
     "CODE",
     "MASK",
+    "Access",
     "AuditHead",
     "Audited",
     "Away",
@@ -74,6 +84,7 @@ __all__ = [
     "CodePlan",
     "Conflict",
     "DaemonState",
+    "DefaultSaid",
     "Diff",
     "Edge",
     "Env",
@@ -86,8 +97,11 @@ __all__ = [
     "Finding",
     "Flaw",
     "Gpu",
+    "Granted",
+    "Group",
     "Imported",
     "Keeper",
+    "Lane",
     "Lineage",
     "Link",
     "Live",
@@ -99,6 +113,8 @@ __all__ = [
     "NodeStats",
     "Overlap",
     "Parameter",
+    "Policy",
+    "Promotion",
     "Provider",
     "Pulled",
     "Record",
@@ -115,9 +131,11 @@ __all__ = [
     "StoreState",
     "Stream",
     "Synced",
+    "TokenTold",
     "Values",
     "Version",
     "Watched",
+    "Way",
     "Written",
     "unit_of",
 ]

@@ -85,5 +85,5 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
     """Who keeps secrets."""
 
     name: str
-    """``sealed`` or ``vault``."""
+    """``sealed``, ``vault`` or ``store``."""
     where: str

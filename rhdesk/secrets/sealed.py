@@ -76,7 +76,7 @@ class SealedKeeper:
                 raise AlreadyExists(
                     f"{name} is at version {last} by now, not {expect}; look at it, then put again"
                 )
-            sealed = self._seal(name, last + 1, values, provider, datetime.now(UTC))
+            sealed = self.seal(name, last + 1, values, provider, datetime.now(UTC))
             before = kept.versions if kept else ()
             made = Kept(name=name, versions=(*before, sealed))
             self._write(made)
@@ -92,7 +92,7 @@ class SealedKeeper:
         kept = self._get(name)
         for sealed in reversed(kept.versions):
             if version in (0, sealed.version):
-                return self._unseal(name, sealed)
+                return self.unseal(name, sealed)
         raise NotFound(f"{name}@{version}", kind="version of a secret")
 
     def all(self) -> list[Secret]:
@@ -131,9 +131,7 @@ class SealedKeeper:
                 raise AlreadyExists(f"a secret is called {new} already; choose another name")
             # The seal is good for one name only, so each version is sealed anew.
             versions = tuple(
-                self._seal(
-                    new, each.version, self._unseal(old, each), each.provider, each.saved_at
-                )
+                self.seal(new, each.version, self.unseal(old, each), each.provider, each.saved_at)
                 for each in kept.versions
             )
             made = Kept(name=new, versions=versions)
@@ -169,7 +167,7 @@ class SealedKeeper:
             try:
                 kept = self._decode(file)
                 for each in kept.versions:
-                    self._unseal(kept.name, each)
+                    self.unseal(kept.name, each)
             except RhdeskError as exc:
                 found.append(
                     Finding(
@@ -180,7 +178,7 @@ class SealedKeeper:
 
     # ---- sealing
 
-    def _seal(
+    def seal(
         self,
         name: str,
         version: int,
@@ -188,6 +186,7 @@ class SealedKeeper:
         provider: str,
         saved_at: datetime,
     ) -> Sealed:
+        """A version, sealed for this name and number only."""
         key_id, root = self.keys.newest()
         own = envelope.new_key()
         fields = tuple(values)
@@ -203,7 +202,12 @@ class SealedKeeper:
             value=envelope.seal(own, plain, about),
         )
 
-    def _unseal(self, name: str, sealed: Sealed) -> Values:
+    def unseal(self, name: str, sealed: Sealed) -> Values:
+        """What `seal` sealed.
+
+        Raises:
+            Refused: It was sealed for another name or number, or under another key.
+        """
         about = _about(name, sealed.version, sealed.provider, sealed.fields)
         own = envelope.unseal(self.keys.root(sealed.key_id), sealed.key, about)
         plain = msgspec.json.decode(envelope.unseal(own, sealed.value, about), type=dict[str, str])

@@ -29,16 +29,18 @@ from rhdesk.access.levels import Level
 from rhdesk.errors import BadInput, NotFound, Refused, RhdeskError
 from rhdesk.server import openapi
 from rhdesk.server.bounds import read_folder, refuse_monstrous
+from rhdesk.server.narrowed import Narrowed
+from rhdesk.server.route import Route
 from rhdesk.server.routes import (
     LARGEST_BLOB,
     LARGEST_BODY,
     LONGEST_WAIT_S,
     MOST_ROWS,
     ROUTES,
-    Route,
 )
 from rhdesk.server.sql import SqlDatabase
 from rhdesk.server.store import Store
+from rhdesk.server.team import Asked, Team
 from rhdesk.server.tokens import Accounts, Caller
 from rhdesk.wire.store import (
     API,
@@ -74,13 +76,33 @@ class Handlers:
     """What answers each route; `rhdesk.server.routes` says which."""
 
     def __init__(self, database: SqlDatabase) -> None:
-        self.store = Store(database)
         self.accounts = Accounts(database)
+        self.team = Team(database)
         self.counted: Counter[tuple[str, int]] = Counter()
         self.waiting: Counter[str] = Counter()
         self._database = database
         self._threads = anyio.CapacityLimiter(THREADS)
         self._news = asyncio.Event()
+        self._ended_at = 0.0
+
+    def store(self, caller: Caller) -> Store:
+        """The store as far as the caller's token reaches."""
+        return Store(Narrowed(self._database, caller.folder))
+
+    async def ask_team(self, route: Route, request: Request, caller: Caller) -> Response:
+        """What `rhdesk.server.team` answers; of what it did, everybody hears."""
+        body = None
+        if route.takes is not None:
+            body = _convert(_whole(await _body(request, object)), route.takes)
+        given = {**request.query_params, **request.path_params}
+        for parameter in route.parameters:
+            if parameter.required and not given.get(parameter.name):
+                raise BadInput(f"say the {parameter.name}: {route.path}")
+        verb: Callable[[Asked], Any] = getattr(self.team, route.name)
+        value = await self.ask(lambda: verb(Asked(caller, given, body)))
+        if route.method != "GET":
+            self._tell()
+        return Response(status_code=204) if value is None else _json(value)
 
     async def ask(self, work: Callable[[], T]) -> T:
         """Do *work* at the database, in a thread."""
@@ -107,7 +129,7 @@ class Handlers:
         # The epoch first: should a restore come between, the ETag is of an epoch that is over,
         # and a write made on it is refused.
         epoch = await self.ask(self._epoch)
-        found = await self.ask(lambda: self.store.resource(caller.user, rid))
+        found = await self.ask(lambda: self.store(caller).resource(caller.user, rid))
         if found is None:
             raise NotFound(rid, kind="resource")
         etag = Based(epoch, found.rev).etag
@@ -133,7 +155,9 @@ class Handlers:
         if not re.fullmatch(r"[0-9A-Za-z_-]{8,64}", op_id):
             raise BadInput("a write wants an Idempotency-Key of 8 to 64 letters and digits")
         based = _based(request)
-        answer = await self.ask(lambda: self.store.put(caller.user, rid, op_id, based, put))
+        answer = await self.ask(
+            lambda: self.store(caller).put(caller.user, rid, op_id, based, put)
+        )
         headers = {}
         if isinstance(answer, Accepted):
             headers["ETag"] = Based(answer.epoch, answer.rev).etag
@@ -146,7 +170,7 @@ class Handlers:
             _number(request, "before", 0),
             _limit(request),
         )
-        page = await self.ask(lambda: self.store.versions(caller.user, rid, before, limit))
+        page = await self.ask(lambda: self.store(caller).versions(caller.user, rid, before, limit))
         if page is None:
             raise NotFound(rid, kind="resource")
         return _json(page)
@@ -175,11 +199,14 @@ class Handlers:
     async def _news_since(
         self, request: Request, epoch: str, since: int, limit: int, wait_s: float
     ) -> ChangesPage | Gone:
-        user = request.scope["caller"].user
+        caller: Caller = request.scope["caller"]
         until = asyncio.get_running_loop().time() + wait_s
         while True:
             news = self._news
-            page = await self.ask(lambda: self.store.changes(user, epoch, since, limit))
+            await self._end_what_is_over()
+            page = await self.ask(
+                lambda: self.store(caller).changes(caller.user, epoch, since, limit)
+            )
             left_s = until - asyncio.get_running_loop().time()
             if isinstance(page, Gone) or page.rows or page.more or left_s <= 0:
                 return page
@@ -191,6 +218,15 @@ class Handlers:
             # The token may have been revoked, or its time be over, since the request came.
             await self.caller(request)
 
+    async def _end_what_is_over(self) -> None:
+        """Grants whose time is over: once a second, whoever waits for news."""
+        now = asyncio.get_running_loop().time()
+        if now - self._ended_at >= _LOOK_S:
+            self._ended_at = now
+            with suppress(RhdeskError):  # such a grant gives nothing in any case
+                if await self.ask(self.team.groups.end_what_is_over):
+                    self._tell()
+
     def _tell(self) -> None:
         """Wake who waits for news."""
         self._news.set()
@@ -200,7 +236,7 @@ class Handlers:
         after, limit = request.query_params.get("after", ""), _limit(request)
         if not re.fullmatch(r"[0-9A-Za-z_-]{0,64}", after):
             raise BadInput("after is the rid a page ended with")
-        return _json(await self.ask(lambda: self.store.listing(caller.user, after, limit)))
+        return _json(await self.ask(lambda: self.store(caller).listing(caller.user, after, limit)))
 
     # ---- code
 
@@ -239,7 +275,7 @@ class Handlers:
 
     async def grants(self, request: Request, caller: Caller) -> Response:
         folder = read_folder(request.query_params.get("folder", ""))
-        found = await self.ask(lambda: self.store.grants_in(caller.user, folder))
+        found = await self.ask(lambda: self.store(caller).grants_in(caller.user, folder))
         if isinstance(found, Denied):
             raise Refused(found.reason)
         rows = [
@@ -254,11 +290,10 @@ class Handlers:
         if asked.level.upper() not in Level.__members__:
             levels = ", ".join(level.name.lower() for level in Level)
             raise BadInput(f"{asked.level!r} is no level; levels are {levels}")
-        if asked.principal not in await self.ask(lambda: list(self._database.principals())):
-            raise NotFound(asked.principal, kind="user")
+        await self.ask(lambda: self.team.groups.know(asked.principal))
         level = Level[asked.level.upper()]
         done = await self.ask(
-            lambda: self.store.grant(caller.user, asked.principal, folder, level)
+            lambda: self.store(caller).grant(caller.user, asked.principal, folder, level)
         )
         if isinstance(done, Denied):
             raise Refused(done.reason)
@@ -348,12 +383,15 @@ def _path(handlers: Handlers, path: str) -> StarletteRoute:
 
 
 async def _answer(handlers: Handlers, route: Route, request: Request) -> Response:
-    verb: Callable[[Request, Caller], Awaitable[Response]] = getattr(handlers, route.name)
     caller: Caller = request.scope["caller"]
     try:
         if not caller.may(route.scope):
             raise Refused(f"this token is for {caller.scope}; {route.path} wants {route.scope}")
-        response = await verb(request, caller)
+        if route.of_team:
+            response = await handlers.ask_team(route, request, caller)
+        else:
+            verb: Callable[[Request, Caller], Awaitable[Response]] = getattr(handlers, route.name)
+            response = await verb(request, caller)
     except ClientDisconnect:
         response = Response(status_code=400)
     except Exception as exc:  # noqa: BLE001 - the outermost edge; what is no answer is logged
@@ -382,6 +420,7 @@ def _fault(status: int, code: str, message: str, retry_after_s: int = 0) -> _Fau
 
 _BY_CODE: Final = {
     "bad_input": 422, "bad_name": 422, "not_found": 404, "refused": 403, "damaged_store": 500,
+    "already_exists": 409,
 }  # fmt: skip
 _log: Final = logging.getLogger("rhdesk.server")
 
@@ -483,6 +522,22 @@ async def _body(request: Request, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
         raise _fault(400, "bad_body", f"the body is not what this route takes: {exc}") from exc
+
+
+def _convert(value: Any, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        raise _fault(400, "bad_body", f"the body is not what this route takes: {exc}") from exc
+
+
+def _whole(value: Any) -> Any:
+    """*value*, in which 4.0 is 4: JSON does not tell them apart."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list) else value
 
 
 async def _bytes(request: Request, most: int) -> bytes:

@@ -20,6 +20,9 @@ from typing import Any
 import msgspec
 
 from rhdesk.errors import AlreadyExists, BadInput, StoreUnwritable
+from rhdesk.models import Audited
+from rhdesk.server.groups import KEEPER
+from rhdesk.server.old_schemas import OLDEST, keys_of, take_in
 from rhdesk.server.schema import new_epoch, steps
 from rhdesk.server.sql import KEYS, SqlDatabase, SqlTables
 from rhdesk.server.tables import Head
@@ -56,7 +59,8 @@ _Line = _Head | _Row | _End
 
 
 def write_backup(database: SqlDatabase, file: Path) -> Backup:
-    """Write everything, as one moment saw it, into *file*.
+    """Write everything, as one moment saw it, into *file*; also of a schema that is to be brought
+    up to date, whose rows are looked at when they are restored.
 
     Raises:
         StoreUnwritable: It could not be written; what was there is untouched.
@@ -65,18 +69,18 @@ def write_backup(database: SqlDatabase, file: Path) -> Backup:
     beside = file.with_name(f".{file.name}.part")
     revisions = rows = 0
     digest = hashlib.sha256()
+    schema = len(steps()) - len(database.pending())
     try:
         with (
             open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
             database.snapshot() as t,
         ):
-            t.check()
+            if schema == len(steps()):
+                t.check()
             head = t.head()
-            told = _Head(
-                schema=len(steps()), epoch=head.epoch, seq=head.seq, oldest_seq=head.oldest_seq
-            )
+            told = _Head(schema=schema, epoch=head.epoch, seq=head.seq, oldest_seq=head.oldest_seq)
             with gzip.open(raw, "wb", compresslevel=6) as packed:
-                for line in chain([told], _rows(t)):
+                for line in chain([told], _rows(t, keys_of(schema))):
                     data = msgspec.json.encode(line)
                     digest.update(data)
                     packed.write(data + b"\n")
@@ -116,13 +120,13 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
         history = dict(t.kept())
         if present.seq:
             history[present.epoch] = present.seq
+        audit = list(t.audit_rows())
         for table in reversed(KEYS):
             t.execute(f"DELETE FROM {table}", ())
         for line in _lines(file):
             if isinstance(line, _Row):
                 values = [_from_json(value) for value in line.values]
-                marks = ", ".join("?" * len(values))
-                t.execute(f"INSERT INTO {line.table} VALUES ({marks})", values)
+                take_in(t, head.schema, line.table, values)
                 revisions += line.table == "version"
         # A token that was revoked since the backup does not come back to life with it.
         for token_id, at in revoked.items():
@@ -132,8 +136,22 @@ def read_backup(database: SqlDatabase, file: Path, *, replace: bool = False) -> 
             t.keep_epoch(over, seq)
         epoch = new_epoch()
         t.set_head(Head(epoch, head.seq, head.oldest_seq))
+        _go_on(t, audit)
+        t.note(0, KEEPER, "restore", "/", f"from a backup of write {head.seq}")
         t.check()
     return Backup(file=str(file), epoch=epoch, seq=head.seq, revisions=revisions)
+
+
+def _go_on(t: SqlTables, before: list[Audited]) -> None:
+    """Let no row of the audit be lost with a restore: what was written since the backup stays, where
+    the backup is of this store."""
+    restored = t.audit_head()
+    fits = restored.number == 0 or (
+        len(before) >= restored.number and before[restored.number - 1].hash == restored.hash
+    )
+    for row in before[restored.number :] if fits else ():
+        # The writes it speaks of are gone; that they were is what the row is kept for.
+        t.put_audited(row)
 
 
 def _survived(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
@@ -146,10 +164,11 @@ def _survived(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, in
     return {epoch: min(before[epoch], common) for epoch in before.keys() - now}
 
 
-def _rows(t: SqlTables) -> Iterator[_Row]:
-    for table in KEYS:
+def _rows(t: SqlTables, keys: Mapping[str, tuple[str, ...]]) -> Iterator[_Row]:
+    for table, key in keys.items():
         yield from (
-            _Row(table, [_to_json(value) for value in row]) for row in t.every(table, f"{table}.*")
+            _Row(table, [_to_json(value) for value in row])
+            for row in t.every(table, f"{table}.*", key)
         )
 
 
@@ -170,10 +189,10 @@ def _checked(file: Path) -> _Head:
         rows += 1
     if head is None or end is None or (end.rows, end.digest) != (rows, digest.hexdigest()):
         raise BadInput(f"{file} is cut off or damaged: its end does not match what is in it")
-    if head.schema != len(steps()):
+    if not OLDEST <= head.schema <= len(steps()):
         raise BadInput(
-            f"{file} was written with schema {head.schema}, this rhdesk has {len(steps())}; "
-            "restore it with the rhdesk that wrote it, then migrate"
+            f"{file} was written with schema {head.schema}, this rhdesk knows {OLDEST} to "
+            f"{len(steps())}; restore it with the rhdesk that wrote it"
         )
     return head
 

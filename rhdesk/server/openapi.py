@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from rhdesk.server.routes import ALWAYS, ROUTES, Route
+from rhdesk.server.route import Route
+from rhdesk.server.routes import ALWAYS, ROUTES
 from rhdesk.wire.store import API, Fault
 
 _REFERENCES = "#/components/schemas/{name}"

@@ -6,8 +6,10 @@ written down here does not exist, and none can be written down differently.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from rhdesk.server.route import Parameter, Route
+from rhdesk.server.team_routes import TEAM_ROUTES
 from rhdesk.wire.store import (
     About,
     Accepted,
@@ -25,31 +27,6 @@ from rhdesk.wire.store import (
     VersionsPage,
     WrongEpoch,
 )
-
-
-class Parameter(NamedTuple):
-    name: str
-    where: str
-    """``path``, ``query`` or ``header``."""
-    schema: dict[str, Any]
-    required: bool = False
-    told: str = ""
-
-
-class Route(NamedTuple):
-    method: str
-    path: str
-    name: str
-    """Of the method of `rhdesk.server.app.Handlers` that answers."""
-    told: str
-    scope: str
-    """What the token must be for: ``read``, ``write`` or ``admin``."""
-    parameters: tuple[Parameter, ...] = ()
-    takes: Any = None
-    """A message, ``bytes``, or nothing."""
-    answers: tuple[tuple[int, Any], ...] = ()
-    """Status and message, a status once for each; besides those of every route: see `ALWAYS`."""
-
 
 MOST_ROWS: Final = 1000
 LONGEST_WAIT_S: Final = 30
@@ -190,4 +167,5 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET", "/v1/metrics", "metrics", "Counters, as Prometheus reads them.", "read",
         answers=((200, str),),
     ),
+    *TEAM_ROUTES,
 )  # fmt: skip

@@ -7,13 +7,19 @@ that a step that was edited after it ran is noticed instead of believed.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rhdesk.errors import BadSchema
-from rhdesk.server.sql import Execute, SqlTables, Step, moment
+from rhdesk.server.audit_rows import chain_what_was_there
+from rhdesk.server.rows import Execute, moment
+from rhdesk.server.sql import SqlTables, Step
 from rhdesk.server.tables import Head
+
+_AFTERWARDS: Final[dict[int, Callable[[Execute], None]]] = {2: chain_what_was_there}
+"""What a step does that SQL cannot say."""
 
 
 def steps() -> list[Step]:
@@ -63,6 +69,8 @@ def migrate(execute: Execute, words: Words) -> list[Step]:
     for step in todo:
         for statement in _statements(step.sql.format(text=words.text, blob=words.blob)):
             execute(statement, ())
+        if step.number in _AFTERWARDS:
+            _AFTERWARDS[step.number](execute)
         execute(
             "INSERT INTO migration (number, name, digest, at) VALUES (?, ?, ?, ?)",
             (step.number, step.name, step.digest, moment(datetime.now(UTC))),

@@ -10,9 +10,11 @@ from typing import Final
 
 import uvicorn
 
-from rhdesk.errors import BadInput, SetupFailed
+from rhdesk.errors import BadInput, BadSchema, SetupFailed
 from rhdesk.server.app import application
+from rhdesk.server.backup import write_backup
 from rhdesk.server.postgres import PostgresDatabase
+from rhdesk.server.schema import steps
 from rhdesk.server.sql import SqlDatabase
 from rhdesk.server.sqlite import SqliteDatabase
 
@@ -22,16 +24,33 @@ PORT: Final = 8787
 def open_database(url: str) -> SqlDatabase:
     """The database of *url*, brought up to date with this release.
 
+    A SQLite file that holds something is backed up beside itself first.
+
     Raises:
+        BadSchema: It is a PostgreSQL database that holds something of an earlier release: whoever
+            keeps it decides where a backup goes.
         BadInput: It is none; see `connect`.
     """
     database = connect(url)
     try:
+        _see_that_nothing_is_lost(database, url)
         database.migrate()
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _see_that_nothing_is_lost(database: SqlDatabase, url: str) -> None:
+    ran = len(steps()) - len(database.pending())
+    if ran in (0, len(steps())):
+        return
+    if "://" in url:
+        raise BadSchema(
+            f"the database has the schema of an earlier rhdesk, {ran} of {len(steps())} steps; "
+            "bring it up to date, with a backup: rhdesk server migrate --backup FILE"
+        )
+    write_backup(database, Path(url).expanduser() / f"before-step-{ran + 1}.gz")
 
 
 def connect(url: str) -> SqlDatabase:

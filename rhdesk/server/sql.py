@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -11,17 +11,14 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from rhdesk.access.levels import Level, folder_of
-from rhdesk.errors import DamagedStore
+from rhdesk.server.audit_rows import AuditRows
+from rhdesk.server.group_rows import GroupRows
+from rhdesk.server.lane_rows import LaneRows
+from rhdesk.server.rows import damaged, moment, seal, unsealed
+from rhdesk.server.secret_rows import SecretRows
 from rhdesk.server.tables import Entry, Head
 from rhdesk.wire.canonical import spell
 from rhdesk.wire.store import Stored
-
-
-class Rows(Protocol):
-    """What an executed statement answers."""
-
-    def fetchone(self) -> Any: ...
-    def fetchall(self) -> list[Any]: ...
 
 
 class Step(NamedTuple):
@@ -34,10 +31,6 @@ class Step(NamedTuple):
     @property
     def digest(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-Execute = Callable[[str, Sequence[Any]], Rows]
-"""Runs one statement; parameters are ``?`` in either database."""
 
 
 class SqlDatabase(Protocol):
@@ -73,11 +66,8 @@ class SqlDatabase(Protocol):
     def close(self) -> None: ...
 
 
-class SqlTables:
+class SqlTables(GroupRows, LaneRows, SecretRows, AuditRows):
     """One transaction. Satisfies `rhdesk.server.tables.Writing`."""
-
-    def __init__(self, execute: Execute) -> None:
-        self.execute = execute
 
     # ---- reading
 
@@ -95,7 +85,7 @@ class SqlTables:
             return None
         data = bytes(row[0])
         if hashlib.sha256(data).hexdigest() != digest:
-            raise _damaged(f"the file of code {digest[:12]} does not match its hash")
+            raise damaged(f"the file of code {digest[:12]} does not match its hash")
         return data
 
     def principals(self) -> list[str]:
@@ -142,13 +132,6 @@ class SqlTables:
         )
         return [_stored(row) for row in self.execute(sql, (rid, *parameters, limit)).fetchall()]
 
-    def grants(self, principal: str) -> Mapping[str, Level]:
-        return {folder: level for _, folder, level in self._access("principal = ?", principal)}
-
-    def grants_in(self, folder: str) -> Mapping[str, Level]:
-        found = self._access("folder = ?", folder)
-        return {principal: level for principal, _, level in found if level > Level.NONE}
-
     def check(self) -> None:
         """Look at every row.
 
@@ -158,28 +141,36 @@ class SqlTables:
         self.head()
         self.kept()
         self.principals()
-        self._access("1 = ?", 1)
+        self.held()
+        self.teams()
+        self.lanes()
+        self.promotions()
+        self.secrets()
+        for flaw in self.audit_flaws():
+            raise damaged(f"the audit: {flaw}")
         for row in self.every("feed", "seq, rid, principal, folder, row_hash"):
             unsealed(row, f"entry {row[0]} of the feed")
         newest: dict[str, int] = {}
         for stored in map(_stored, self.every("version", f"{', '.join(_KEPT)}, row_hash")):
             if stored.rev != newest.get(stored.rid, 0) + 1:
-                raise _damaged(f"revisions of {stored.name} are missing")
+                raise damaged(f"revisions of {stored.name} are missing")
             newest[stored.rid] = stored.rev
         after, page = "", f"{_NEWEST} WHERE r.rid > ? ORDER BY r.rid LIMIT ?"
         while rows := self.execute(page, (after, _MANY)).fetchall():
             for stored in map(_newest, rows):
                 if newest.pop(stored.rid, 0) != stored.rev:
-                    raise _damaged(f"{stored.name} is not at its newest revision")
+                    raise damaged(f"{stored.name} is not at its newest revision")
                 after = stored.rid
         if newest:
-            raise _damaged(f"{len(newest)} resources are missing")
+            raise damaged(f"{len(newest)} resources are missing")
         for row in self.every("blob", "digest"):
             self.blob(row[0])
 
-    def every(self, table: str, columns: str) -> Iterator[Sequence[Any]]:
+    def every(
+        self, table: str, columns: str, key: tuple[str, ...] = ()
+    ) -> Iterator[Sequence[Any]]:
         """Every row of a table by its key, some at a time: all may be more than memory holds."""
-        key = KEYS[table]
+        key = key or KEYS[table]
         keys, marks = ", ".join(key), ", ".join("?" * len(key))
         batch = _FEW if table == "blob" else _MANY
         where, last = "", list[Any]()
@@ -190,17 +181,6 @@ class SqlTables:
             if len(rows) < batch:
                 return
             where, last = f"WHERE ({keys}) > ({marks})", list(rows[-1][: len(key)])
-
-    def _access(self, where: str, value: object) -> list[tuple[str, str, Level]]:
-        sql = f"SELECT principal, folder, level, seq, row_hash FROM access WHERE {where}"
-        rows = self.execute(sql, (value,)).fetchall()
-        grants = [unsealed(row, f"a grant in {row[1]}") for row in rows]
-        return [(principal, folder, Level(level)) for principal, folder, level, _ in grants]
-
-    def last_before(self, at: datetime) -> int:
-        """The last write before *at*; 0 for none."""
-        sql = "SELECT coalesce(max(seq), 0) FROM audit WHERE at < ?"
-        return int(self.execute(sql, (moment(at),)).fetchone()[0])
 
     # ---- writing
 
@@ -257,21 +237,15 @@ class SqlTables:
         )
         self._tell(stored.seq, stored.rid)
 
-    def grant(self, seq: int, principal: str, folder: str, level: Level) -> None:
-        row = (principal, folder, int(level), seq)
-        self.execute(
-            "INSERT INTO access (principal, folder, level, seq, row_hash) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (principal, folder) DO UPDATE SET level = excluded.level,"
-            " seq = excluded.seq, row_hash = excluded.row_hash",
-            (*row, seal(row)),
-        )
+    def grant(
+        self, seq: int, principal: str, folder: str, level: Level, until: datetime | None = None
+    ) -> None:
+        self.put_grant(seq, principal, folder, level, until)
         self._tell(seq, "", principal, folder)
 
-    def note(self, seq: int, principal: str, action: str, about: str) -> None:
-        self.execute(
-            "INSERT INTO audit (seq, at, principal, action, about) VALUES (?, ?, ?, ?, ?)",
-            (seq, moment(datetime.now(UTC)), principal, action, about),
-        )
+    def tell_of(self, seq: int, principal: str) -> None:
+        """An entry of the feed: what *principal* may do has changed, and not in one folder."""
+        self._tell(seq, "", principal, "")
 
     def forget_before(self, seq: int) -> None:
         # What was deleted stays in `resource`, a line of its own: its versions stay too, and a
@@ -290,11 +264,6 @@ class SqlTables:
     def _one(self, sql: str, parameters: Sequence[Any]) -> Stored | None:
         row = self.execute(sql, parameters).fetchone()
         return _newest(row) if row else None
-
-
-def moment(at: datetime) -> str:
-    """How a time is written down: ISO 8601, UTC, so that text order is time order."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 _FIELDS: Final = (
@@ -316,9 +285,16 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "resource": ("rid",),
     "feed": ("seq",),
     "access": ("principal", "folder"),
-    "audit": ("seq",),
+    "audit": ("number",),
+    "audit_head": ("one",),
     "principal": ("name",),
+    "team": ("name",),
+    "membership": ("team", "member"),
     "token": ("id",),
+    "lane": ("folder",),
+    "promotion": ("id",),
+    "approval": ("promotion", "approver"),
+    "secret": ("name", "version"),
     "blob": ("digest",),
 }
 """Every table but the head, each after those it refers to, and what its rows are told apart by."""
@@ -344,14 +320,14 @@ def _row(stored: Stored) -> tuple[Any, ...]:
 def _newest(row: Sequence[Any]) -> Stored:
     """A row of `_NEWEST`: what `resource` says must be what its newest revision says."""
     seq, name, folder, live, *version = row
-    damaged = f"{name} and its newest revision do not fit together"
+    torn = f"{name} and its newest revision do not fit together"
     if version[0] is None:
-        raise _damaged(damaged)
+        raise damaged(torn)
     stored = _stored(version)
     if (seq, name, folder, live) != (
         stored.seq, stored.name, folder_of(stored.name), int(stored.body is not None),
     ):  # fmt: skip
-        raise _damaged(damaged)
+        raise damaged(torn)
     return stored
 
 
@@ -362,29 +338,6 @@ def _stored(row: Sequence[Any]) -> Stored:
     for field in ("at", "saved_at"):
         fields[field] = datetime.fromisoformat(fields[field]) if fields[field] else None
     return Stored(**fields)
-
-
-def seal(row: Sequence[Any]) -> str:
-    """The hash that is kept beside a row, so that what a disk does to it is noticed."""
-    return hashlib.sha256(repr(tuple(row)).encode()).hexdigest()[:32]
-
-
-def unsealed(row: Sequence[Any], what: str) -> Sequence[Any]:
-    """A row without the hash at its end.
-
-    Raises:
-        DamagedStore: The hash is not its own.
-    """
-    *told, kept = row
-    if kept != seal(told):
-        raise _damaged(f"{what} does not match its hash")
-    return told
-
-
-def _damaged(what: str) -> DamagedStore:
-    return DamagedStore(
-        f"{what}; move the database away and restore a backup: rhdesk server restore FILE"
-    )
 
 
 def _inside(column: str, folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -70,6 +70,8 @@ class Store:
             for folder in _folders(current, name):
                 if level_in(folder, grants) < Level.WRITE:
                     return _denied(principal, folder, grants)
+                if lane := t.lane_of(folder):
+                    return Denied(f"{lane.folder} is a lane: versions are promoted into it")
             if based.rev != (current.rev if current else 0):
                 return Stale(epoch, current)
             if current is None and put.body is None:
@@ -106,10 +108,11 @@ class Store:
             if epoch != head.epoch or not head.oldest_seq <= since <= head.seq:
                 return Gone(head.epoch)
             grants = t.grants(principal)
+            mine = t.acts_as(principal)
             entries = t.feed(since, _within(limit))
             rows: list[FeedRow] = []
             for entry in entries:
-                if entry.principal == principal:
+                if entry.principal in mine:
                     # Only a folder that may be read now can have shown something new.
                     gained = not entry.folder or level_in(entry.folder, grants) >= Level.READ
                     rows.append(AccessRow(entry.seq, readable(grants), gained))

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from rhdesk.access.levels import Level
+from rhdesk.models import Lane
 from rhdesk.wire.store import Stored
 
 
@@ -67,7 +68,15 @@ class Reading(Protocol):
         ...
 
     def grants(self, principal: str) -> Mapping[str, Level]:
-        """What a principal was granted, by folder."""
+        """What a principal may do now, by folder: of themselves, and by their groups."""
+        ...
+
+    def acts_as(self, principal: str) -> set[str]:
+        """*principal*, and every group they are in."""
+        ...
+
+    def lane_of(self, folder: str) -> Lane | None:
+        """The lane *folder* is, or is in: nothing but promotions is written there."""
         ...
 
     def grants_in(self, folder: str) -> Mapping[str, Level]:
@@ -88,7 +97,7 @@ class Writing(Reading, Protocol):
         ...
 
     def grant(self, seq: int, principal: str, folder: str, level: Level) -> None: ...
-    def note(self, seq: int, principal: str, action: str, about: str) -> None:
+    def note(self, seq: int, principal: str, action: str, about: str) -> object:
         """A row of the audit."""
         ...
 

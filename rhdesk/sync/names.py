@@ -265,6 +265,26 @@ class ReplicaNames:
 
         return self.replica.read(ask)
 
+    def revision_of(self, name: Name) -> int:
+        """The store's number of a version; 0 for the newest.
+
+        Raises:
+            NotFound: There is no such version, or the store does not have it yet.
+        """
+        if not name.version:
+            return 0
+        full = self.full(name)
+
+        def ask(rows: Rows) -> int:
+            record = self._at_version(rows, full, name)
+            for rid in dict.fromkeys([*_newest(seen_named(rows, full)), *rows.rids_named(full)]):
+                for each in rows.versions_of(rid):
+                    if _version(each.stored.body) == record.version:
+                        return each.stored.rev
+            raise NotFound(str(name), kind="version that the store has")
+
+        return self.replica.read(ask)
+
     def _versions(self, rows: Rows, full: str) -> list[Version]:
         seen = seen_named(rows, full)
         now = [seen.rid] if seen is not None else []
@@ -451,6 +471,10 @@ class ReplicaNames:
 
 
 # ---- what a person sees
+
+
+def _newest(seen: Seen | None) -> list[str]:
+    return [seen.rid] if seen is not None else []
 
 
 def seen_named(rows: Rows, full: str) -> Seen | None:

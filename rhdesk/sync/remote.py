@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 import httpx
 import msgspec
 
-from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused
+from rhdesk.errors import AlreadyExists, BadInput, ConnectionFailed, NotFound, Refused
 from rhdesk.foreign import clean
 from rhdesk.sync.account import Token
 from rhdesk.wire.store import (
@@ -218,6 +218,36 @@ class Remote:
         if heard.status == _NOT_FOUND:
             raise NotFound(grant.principal, kind="user of the store")
 
+    # ---- the team
+
+    async def team(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        body: msgspec.Struct | None = None,
+        **given: str | int,
+    ) -> T:
+        """Ask one of the routes about people; they say in an error's code what it is.
+
+        Raises:
+            NotFound: There is no such group, person, name, lane or secret.
+            AlreadyExists: The name is taken, or was changed by somebody else.
+            Refused, BadInput, ConnectionFailed: As every question.
+        """
+        sent: dict[str, Any] = {"params": given} if given else {}
+        if body is not None:
+            sent["content"] = msgspec.json.encode(body)
+            sent["headers"] = {"Content-Type": "application/json"}
+        heard = await self._ask(
+            method, path, expected={_OK, _DONE, _NOT_FOUND, _CONFLICT, _INVALID}, **sent
+        )
+        if heard.status in (_NOT_FOUND, _CONFLICT, _INVALID):
+            _raise_told(heard.body, heard.status, self.url)
+        data = heard.body if heard.status == _OK else b"null"
+        return _read(heard._replace(body=data), msgspec.json.Decoder(kind), self.url)
+
     # ---- underneath
 
     async def _ask(
@@ -310,6 +340,15 @@ def _said(body: bytes) -> str:
         return clean(msgspec.json.decode(body, type=Fault).message)
     except msgspec.DecodeError:
         return ""
+
+
+def _raise_told(body: bytes, status: int, url: str) -> NoReturn:
+    said = _said(body) or f"{url} answers {status}"
+    if status == _CONFLICT:
+        raise AlreadyExists(said)
+    if status == _NOT_FOUND:
+        raise NotFound.told(said)
+    raise BadInput(said)
 
 
 def _told(error: Exception) -> str:

@@ -27,6 +27,7 @@ from rhdesk.sync.account import Account, Accounts, Token, read_url
 from rhdesk.sync.contact import ContactFile, SyncerLock
 from rhdesk.sync.engine import Engine, Reply
 from rhdesk.sync.names import ReplicaNames, new_id
+from rhdesk.sync.policy_file import policy_file
 from rhdesk.sync.replica import Rows, SqliteReplica
 from rhdesk.sync.state import AskChanges, AskListing, Push, Request
 from rhdesk.wire.store import API, Answer, ChangesPage, Gone, Grant, Invalid, ListingPage, Stored
@@ -155,6 +156,7 @@ class RemoteStore:
             # In this order: whoever keeps in step looks first whether somebody is logged in.
             self._accounts.forget(account)
             names.replica.forget_mirror()
+            policy_file(self._accounts.folder_of(account)).unlink(missing_ok=True)
 
         await self.own(leave)
         return await self.state()
@@ -317,6 +319,42 @@ class RemoteStore:
             raise ConnectionFailed(f"{account.url} sent another file than {digest[:12]}")
         await asyncio.to_thread(self._shelf().keep, {digest: data})
         return data
+
+    async def ask(
+        self, work: Callable[[Remote], Awaitable[T]], *, timeout_s: float | None = None
+    ) -> T:
+        """Ask the store itself.
+
+        Args:
+            timeout_s: So long at most; by default as long as each piece of an answer may take.
+
+        Raises:
+            BadInput: Nobody is logged in.
+            ConnectionFailed: It is away.
+        """
+        account = await self.own(self._accounts.required)
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._line(account.url, self._accounts.token_of(account)) as remote,
+            ):
+                return await work(remote)
+        except TimeoutError as exc:
+            raise ConnectionFailed(f"{account.url} did not answer in {timeout_s:g} s") from exc
+
+    async def beside(self) -> tuple[Account, Path]:
+        """Who is logged in, and the folder of all that is kept of their store.
+
+        Raises:
+            BadInput: Nobody is.
+        """
+        account = await self.own(self._accounts.required)
+        return account, self._accounts.folder_of(account)
+
+    async def use_token(self, text: str) -> None:
+        """Speak with another token of the same person from now on."""
+        account = await self.own(self._accounts.required)
+        await self.own(lambda: self._accounts.keep(account, Token(text)))
 
     async def grant(self, folder: str, users: list[str], level: str) -> list[Grant]:
         """Let *users* do so much in *folder* and below; returns who may what there now."""

@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 
+from rhdesk.access.policy import why
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import AlreadyExists, NotFound, RhdeskError
 from rhdesk.models import (
+    Access,
+    Audited,
     Check,
     Cluster,
     ClusterState,
@@ -28,13 +31,18 @@ from rhdesk.models import (
     EnvSpec,
     Exchanged,
     Finding,
+    Granted,
+    Group,
     Imported,
+    Lane,
     Lineage,
     LogHit,
     LogLine,
     Node,
     NodeStats,
     Overlap,
+    Policy,
+    Promotion,
     Record,
     Rejected,
     Run,
@@ -94,6 +102,10 @@ class FakeDesk(AsyncDesk):
         self.findings: list[Finding] = []
         self.background = DaemonState(status="running", pid=4711, started_at=NOW)
         self.said_by_daemon: list[str] = []
+        self.told_policy = Policy()
+        self.all_lanes: list[Lane] = []
+        self.all_promotions: list[Promotion] = []
+        self.written_down: list[Audited] = []
         self.fails: dict[str, RhdeskError] = {}
         """Verbs that raise, by name."""
         self.asked: list[tuple[str, Any]] = []
@@ -371,6 +383,92 @@ class FakeDesk(AsyncDesk):
     async def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
         self._note("share", (name, tuple(users), level))
         return [f"{user}: {level}" for user in users]
+
+    # ---- who may what
+
+    async def policy(self, *, offline: bool = False) -> Policy:
+        return self.told_policy
+
+    async def access_why(
+        self, principal: str, action: str, name: str, *, offline: bool = False
+    ) -> Access:
+        self._note("access_why", (principal, action, name))
+        folder = name.rpartition("/")[0] if name in self.records else name
+        return why(self.told_policy, principal, action, name, folder, NOW)
+
+    async def rights(self, principal: str = "", *, offline: bool = False) -> list[Access]:
+        self._note("rights", principal)
+        names = sorted(name for name in self.records if name.startswith("/"))
+        return [
+            why(self.told_policy, principal or self.store.user, "read", name,
+                name.rpartition("/")[0], NOW)
+            for name in names
+        ]  # fmt: skip
+
+    async def grants(self, folder: str = "") -> list[Granted]:
+        return list(self.told_policy.grants)
+
+    async def grant_access(
+        self, folder: str, principals: Sequence[str], *, level: str = "read", days: float = 0.0
+    ) -> list[Granted]:
+        self._note("grant_access", (folder, list(principals), level, days))
+        kept = [
+            g for g in self.told_policy.grants
+            if g.folder != folder or g.principal not in principals
+        ]  # fmt: skip
+        if level != "none":
+            kept += [Granted(principal=p, folder=folder, level=level) for p in principals]
+        self.told_policy = msgspec.structs.replace(self.told_policy, grants=tuple(kept))
+        return kept
+
+    async def groups(self) -> list[Group]:
+        return list(self.told_policy.groups)
+
+    async def make_group(
+        self, name: str, members: Sequence[str] = (), *, level: str = "write"
+    ) -> Group:
+        self._note("make_group", (name, list(members)))
+        made = Group(name=name, members=tuple(members))
+        self.told_policy = msgspec.structs.replace(
+            self.told_policy, groups=(*self.told_policy.groups, made)
+        )
+        return made
+
+    async def change_group(
+        self, name: str, *, put: Sequence[str] = (), take: Sequence[str] = ()
+    ) -> Group:
+        self._note("change_group", (name, list(put), list(take)))
+        return Group(name=name, members=tuple(put))
+
+    async def drop_group(self, name: str) -> None:
+        self._note("drop_group", name)
+
+    async def lanes(self) -> list[Lane]:
+        return self.all_lanes
+
+    async def promotions(self, folder: str = "") -> list[Promotion]:
+        return self.all_promotions
+
+    async def promote(self, name: str, lane: str = "", *, note: str = "") -> Promotion:
+        self._note("promote", (name, lane))
+        return self.all_promotions[0]
+
+    async def approve(self, promotion_id: str) -> Promotion:
+        self._note("approve", promotion_id)
+        at = [p.promotion_id for p in self.all_promotions].index(promotion_id)
+        done = msgspec.structs.replace(
+            self.all_promotions[at], state="done", approved_by=(self.store.user,)
+        )
+        self.all_promotions[at] = done
+        return done
+
+    async def withdraw(self, promotion_id: str) -> Promotion:
+        self._note("withdraw", promotion_id)
+        return self.all_promotions[0]
+
+    async def team_audited(self, *, limit: int = 100, matching: str = "") -> list[Audited]:
+        self._note("team_audited", matching)
+        return self.written_down
 
     async def daemon(self) -> DaemonState:
         return self.background

@@ -113,6 +113,13 @@ class Reading:
     def grants(self, principal: str) -> Mapping[str, Level]:
         return self.tables.grants.get(principal, {})
 
+    def acts_as(self, principal: str) -> set[str]:
+        """Nobody is in a group here."""
+        return {principal}
+
+    def lane_of(self, folder: str) -> None:
+        """There are none here."""
+
     def grants_in(self, folder: str) -> Mapping[str, Level]:
         found = {who: grants.get(folder) for who, grants in self.tables.grants.items()}
         return {who: level for who, level in found.items() if level is not None}

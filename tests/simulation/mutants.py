@@ -189,7 +189,7 @@ OF_THE_MODEL: Final = (
     Mutant(
         "a change of access is not told",
         STORE,
-        (("                if entry.principal == principal:\n", "                if False:\n"),),
+        (("                if entry.principal in mine:\n", "                if False:\n"),),
     ),
     Mutant(
         "the answer to a write is written into the base",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from rhdesk.models import (
+    Audited,
     Check,
     Cluster,
     ClusterState,
@@ -15,7 +16,12 @@ from rhdesk.models import (
     Failure,
     FieldChange,
     FileChange,
+    Granted,
+    Group,
+    Lane,
     Parameter,
+    Policy,
+    Promotion,
     Record,
     Rejected,
     RunStatus,
@@ -238,5 +244,59 @@ def with_past(desk: FakeDesk) -> FakeDesk:
              function="~/vision/augment"),
         Edge(run_id="0000000babcd", kind="wrote", name="here:scans", at=at - timedelta(hours=1),
              function="~/vision/fetch", source="airflow"),
+    ]  # fmt: skip
+    return desk
+
+
+def with_team(desk: FakeDesk) -> FakeDesk:
+    """The same house, with a team around it: groups in groups, grants, lanes, an audit."""
+    with_store(desk)
+    desk.store = StoreState(
+        url="https://names.vision.example", user="ana", folder="/ana", status="current",
+        last_contact=NOW - timedelta(seconds=4),
+    )  # fmt: skip
+    for name in ("/vision/dev/train", "/vision/prod/train"):
+        desk.records[name] = Record(name=name, resource_type="function", config={}, sync="current")
+    desk.told_policy = Policy(
+        users=("ana", "bo", "cy", "dee", "eve"),
+        groups=(
+            Group(name="vision", members=("ana", "bo", "interns")),
+            Group(name="interns", members=("dee", "eve")),
+        ),
+        grants=(
+            Granted(principal="ana", folder="/ana", level="admin"),
+            Granted(principal="cy", folder="/lab", level="read", until=NOW + timedelta(days=3)),
+            Granted(principal="ana", folder="/vision", level="admin"),
+            Granted(principal="vision", folder="/vision", level="write"),
+            Granted(principal="interns", folder="/lab", level="call"),
+        ),
+        as_of=NOW,
+    )
+    desk.all_lanes = [
+        Lane(folder="/vision/prod", after="/vision/staging", approvals=2),
+        Lane(folder="/vision/staging", after="/vision/dev"),
+    ]
+    desk.all_promotions = [
+        Promotion(
+            promotion_id="5eed5eed5eed5eed", source="/vision/staging/train", rev=7,
+            target="/vision/prod/train", lane="/vision/prod", asked_by="bo",
+            asked_at=NOW - timedelta(minutes=20), note="augmented scans", approved_by=("dee",),
+        ),
+        Promotion(
+            promotion_id="0ddba110ddba1100", source="/vision/dev/train", rev=9,
+            target="/vision/staging/train", lane="/vision/staging", asked_by="bo",
+            asked_at=NOW - timedelta(hours=3), state="done",
+        ),
+    ]  # fmt: skip
+    told = [
+        ("ana", "grant", "/lab", "write 41; read to cy until 2026-10-08T12:00Z"),
+        ("bo", "promote.ask", "/vision/prod/train", "write 40; /vision/staging/train rev 7"),
+        ("dee", "secret.read", "/vision/secrets/openai", ""),
+        ("ana", "group.put", "/interns", "write 39; eve"),
+    ]
+    desk.written_down = [
+        Audited(number=len(told) - at + 37, at=NOW - timedelta(minutes=7 * at + 2), who=who,
+                action=action, about=about, note=note, hash="5eed" * 16)
+        for at, (who, action, about, note) in enumerate(told)
     ]  # fmt: skip
     return desk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -251,6 +251,11 @@ class DeskApp(App[None]):
         from rhdesk_tui.screens.secrets import SecretsScreen
 
         self.push_screen(SecretsScreen(self.workplace))
+
+    def show_access(self, view: str, *, who: str = "", can: Sequence[str] = ()) -> None:
+        from rhdesk_tui.screens.access import AccessScreen
+
+        self.push_screen(AccessScreen(self.workplace, view, who=who, can=can))
 
     def show_settings(self) -> None:
         from rhdesk_tui.screens.settings import SettingsScreen

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from rhdesk.errors import (
@@ -24,9 +28,14 @@ from rhdesk.secrets.contract import verify
 from rhdesk.secrets.keeper import SecretKeeper
 from rhdesk.secrets.keys import Keys
 from rhdesk.secrets.sealed import SealedKeeper
+from rhdesk.secrets.team import TeamKeeper
 from rhdesk.secrets.vault import VaultKeeper
+from rhdesk.sync.account import Token
+from rhdesk.sync.remote import Remote
+from tests.integration.server.conftest import Served
 from tests.testbed.vault import FAULTS, Vault, vault
 
+T = TypeVar("T")
 CANARY = "canary-4711-open-sesame"
 
 
@@ -36,11 +45,40 @@ def double() -> Iterator[Vault]:
         yield serving
 
 
-@pytest.fixture(params=["sealed", "vault", "cached vault"])
+@pytest.fixture(scope="module")
+def team_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A store's address, and a token for it."""
+    folder = tmp_path_factory.mktemp("team")
+    served = Served(str(folder / "store"), folder)
+    token = served.user("ada", scope="admin")
+    served.start()
+    yield served.url, token
+    served.stop()
+
+
+def in_store(url: str, token: str, folder: str, here: Path, passphrase: str = "") -> TeamKeeper:
+    def line(
+        method: str, path: str, kind: type[T], *, body: msgspec.Struct | None = None,
+        **given: str | int,
+    ) -> T:  # fmt: skip
+        async def ask() -> T:
+            async with aclosing(Remote(url, Token(token), timeout_s=10)) as remote:
+                return await remote.team(method, path, kind, body=body, **given)
+
+        return asyncio.run(ask())
+
+    return TeamKeeper(line, folder, here, SecretText(passphrase or CANARY))
+
+
+@pytest.fixture(params=["sealed", "vault", "cached vault", "store"])
 def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecretKeeper]:
     if request.param == "sealed":
         folder = tmp_path / "secrets"
         yield SealedKeeper(folder, Keys(folder, tmp_path / "key", lambda _: None))
+        return
+    if request.param == "store":
+        url, token = request.getfixturevalue("team_store")
+        yield in_store(url, token, f"/ada/{uuid.uuid4().hex}", tmp_path / "team")
         return
     with vault() as serving:
         keeper = of(serving)
@@ -156,6 +194,54 @@ def test_values_are_any_text(keeper: SecretKeeper) -> None:
     text = "line one\nline two\n-----END-----\n\x1b[31mred\x1b[0m ünïcödé 🔑 \"'\\"
     keeper.put("x", values(v=text, empty="", long="x" * 100_000))
     assert revealed(keeper.read("x")) == {"v": text, "empty": "", "long": "x" * 100_000}
+
+
+# ---------------------------------------------------------------- the team's store's own ways
+
+
+def test_a_colleague_with_the_passphrase_reads_what_the_store_cannot(
+    team_store: tuple[str, str], tmp_path: Path
+) -> None:
+    url, token = team_store
+    folder = f"/ada/{uuid.uuid4().hex}"
+    mine = in_store(url, token, folder, tmp_path / "mine")
+    mine.put("openai", values(api_key="canary-in-the-team-store"))
+    theirs = in_store(url, token, folder, tmp_path / "theirs")
+    assert revealed(theirs.read("openai")) == {"api_key": "canary-in-the-team-store"}
+    theirs.put("openai", values(api_key="second"), expect=1)
+    assert revealed(mine.read("openai")) == {"api_key": "second"}
+    wrong = in_store(url, token, folder, tmp_path / "wrong", "another passphrase")
+    with pytest.raises(Refused):
+        wrong.read("openai")
+    for file in (tmp_path / "mine", tmp_path / "theirs"):
+        for each in file.rglob("*"):
+            assert not each.is_file() or b"canary-in" not in each.read_bytes()
+
+
+def test_no_value_is_in_the_database_and_every_read_is_in_its_audit(tmp_path: Path) -> None:
+    served = Served(str(tmp_path / "store"), tmp_path)
+    token = served.user("ada", scope="admin")
+    served.start()
+    keeper = in_store(served.url, token, "/ada/secrets", tmp_path / "here")
+    keeper.put("openai", values(api_key="canary-in-the-team-store"))
+    keeper.read("openai")
+    served.stop()
+    data = (tmp_path / "store" / "store.db").read_bytes()
+    assert b"openai" in data, "the control: the name is there"
+    assert b"canary-in-the-team-store" not in data
+    with served.accounts() as accounts, accounts.database.reading() as t:
+        told = [(row.who, row.action, row.about) for row in t.audit_rows()]
+    assert ("ada", "secret.put", "/ada/secrets/openai") in told
+    assert ("ada", "secret.read", "/ada/secrets/openai") in told
+
+
+def test_who_may_not_call_there_is_told_no_envelope(
+    team_store: tuple[str, str], tmp_path: Path
+) -> None:
+    url, token = team_store
+    keeper = in_store(url, token, "/somebody/else", tmp_path / "here")
+    with pytest.raises(Refused, match="may not call in /somebody/else"):
+        keeper.read("x")
 
 
 # ---------------------------------------------------------------- a Vault's own ways

@@ -14,6 +14,7 @@ import pytest
 
 from rhdesk.access.levels import Level
 from rhdesk.errors import AlreadyExists, BadInput, DamagedStore, Refused, RhdeskError
+from rhdesk.models import Audited
 from rhdesk.server.backup import read_backup, write_backup
 from rhdesk.server.serve import open_database
 from rhdesk.server.sql import SqlDatabase
@@ -47,8 +48,8 @@ def _fill(database: SqlDatabase) -> str:
 
 
 def _content(database: SqlDatabase) -> dict[str, list[Any]]:
-    """Every row of every table but the head."""
-    tables = ("version", "resource", "feed", "access", "audit", "principal", "token", "blob")
+    """Every row of every table but the head, and the audit, which tells of restores too."""
+    tables = ("version", "resource", "feed", "access", "principal", "token", "blob")
     with database.reading() as t:
         return {
             table: sorted(
@@ -59,6 +60,26 @@ def _content(database: SqlDatabase) -> dict[str, list[Any]]:
             )
             for table in tables
         }
+
+
+def _audited(database: SqlDatabase) -> list[Audited]:
+    with database.reading() as t:
+        return list(t.audit_rows())
+
+
+def test_no_row_of_the_audit_is_lost_with_a_restore(tmp_path: Path) -> None:
+    database = open_database(str(tmp_path / "store"))
+    _fill(database)
+    write_backup(database, tmp_path / "one.backup")
+    Accounts(database).add_user("later")
+    written = _audited(database)
+    read_backup(database, tmp_path / "one.backup", replace=True)
+    kept = _audited(database)
+    assert kept[: len(written)] == written
+    assert [row.action for row in kept[len(written) :]] == ["restore"]
+    assert "later" not in list(database.principals())
+    database.check()
+    database.close()
 
 
 def test_a_backup_of_either_goes_into_the_other_and_back(
@@ -73,6 +94,9 @@ def test_a_backup_of_either_goes_into_the_other_and_back(
     write_backup(second, tmp_path / "two.backup")
     read_backup(third, tmp_path / "two.backup")
     assert _content(first) == _content(second) == _content(third)
+    before, after = _audited(first), _audited(third)
+    assert after[: len(before)] == before
+    assert [row.action for row in after[len(before) :]] == ["restore", "restore"]
     epochs: list[str] = []
     for database in (first, second, third):
         assert Accounts(database).caller(token).user == "ada"

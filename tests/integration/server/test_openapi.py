@@ -18,7 +18,7 @@ from rhdesk.server.routes import ROUTES
 from tests.conftest import Place
 from tests.integration.server.conftest import Served, own_database
 
-CASES = 100
+CASES = 50
 """Of each operation and database, at least; with those of the edges of each value more."""
 
 SCHEMA = schemathesis.openapi.from_dict(
@@ -95,6 +95,8 @@ def test_every_operation_does_what_its_description_says(
 ) -> None:
     served, token, session = served_for_all
     ASKED[case.operation.label] += 1
+    if case.operation.label == "POST /v1/token/rotate":
+        token = served.user("ada", scope="admin")  # it ends, and the others still need theirs
     case.call_and_validate(
         base_url=served.url, session=session, headers={"Authorization": f"Bearer {token}"}
     )
