@@ -22,7 +22,7 @@ from rhdesk.models import Cluster, SecretText, Step, StepState  # noqa: E402
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import lived_in, train_line, with_past, with_store  # noqa: E402
+from tests.tui.house import lived_in, train_line, with_a_broken_host, with_past, with_store  # noqa: E402
 
 Drive = Callable[[Pilot[None], FakeDesk], Awaitable[None]]
 SIZES = ((80, 24), (140, 40))
@@ -124,6 +124,18 @@ async def going_up(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("4", "u")
 
 
+async def add_machine(pilot: Pilot[None], desk: FakeDesk) -> None:
+    desk.aliases = ["gpubox", "lab", "bastion", "slurm-login"]
+    await pilot.press("4", "n")
+    await _settle(pilot)
+    await pilot.press("down")
+
+
+async def up_failed(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_a_broken_host(desk)
+    await _do(pilot, "up gpubox")
+
+
 async def history(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("h")
 
@@ -207,7 +219,8 @@ async def secrets(pilot: Pilot[None], desk: FakeDesk) -> None:
 
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
-    invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
+    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, history,
+    doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
     settings, secrets,
 )  # fmt: skip

@@ -44,6 +44,7 @@ from rhdesk.models import (
     StepState,
     StoreState,
     Version,
+    Watched,
 )
 
 NOW = datetime(2026, 10, 5, 12, 0, 0, tzinfo=UTC)
@@ -72,6 +73,9 @@ class FakeDesk(AsyncDesk):
     def __init__(self) -> None:
         self.settings = Settings.load()
         self.known = [Cluster(name="here")]
+        self.aliases: list[str] = []
+        """Hosts of ~/.ssh/config."""
+        self.watches: list[Watched] = []
         self.records: dict[str, Record] = {}
         self.past: dict[str, list[Version]] = {}
         self.all_runs: list[Run] = []
@@ -153,6 +157,24 @@ class FakeDesk(AsyncDesk):
                 memory_total_bytes=8_200_000_000,
             )
         ]  # fmt: skip
+
+    async def hosts(self) -> list[str]:
+        self._note("hosts")
+        return list(self.aliases)
+
+    async def cluster_names(self) -> list[str]:
+        return [cluster.name for cluster in self.known]
+
+    async def add_host(self, host: str, *, name: str = "") -> str:
+        self._note("add_host", (host, name))
+        if host not in self.aliases and "@" not in host:
+            raise NotFound(host, kind="cluster, host of ~/.ssh/config or address",
+                           near=self.aliases[:3])  # fmt: skip
+        self.known.append(Cluster(name=name or host, kind="ssh"))
+        return name or host
+
+    async def watched(self) -> list[Watched]:
+        return list(self.watches)
 
     async def nodes(self, cluster: str = "here") -> list[Node]:
         self._note("nodes", cluster)

@@ -240,3 +240,21 @@ def with_past(desk: FakeDesk) -> FakeDesk:
              function="~/vision/fetch", source="airflow"),
     ]  # fmt: skip
     return desk
+
+
+def with_a_broken_host(desk: FakeDesk) -> FakeDesk:
+    """The same house, where bringing up gpubox goes some steps and then fails."""
+    desk.aliases = ["gpubox", "bastion"]
+    packages = "install Ray and its packages"
+    desk.steps = [
+        Step(what="reach gpubox", state=StepState.DONE, detail="ana@10.0.3.9, 48 ms",
+             elapsed_s=0.4),
+        Step(what="look at the host", state=StepState.DONE, elapsed_s=0.2,
+             detail="Linux x86_64, Python 3.11.4, 32 cores"),
+        Step(what=packages, state=StepState.STARTED),
+        *(Step(what=packages, state=StepState.PROGRESS, elapsed_s=n * 2.0, detail=f"{name} unpacked")
+          for n, name in enumerate(("msgspec", "pyarrow", "grpcio", "aiohttp", "ray"), start=1)),
+        Step(what=packages, state=StepState.FAILED, elapsed_s=12.1,
+             detail="no space left in ~/.cache/rhdesk"),
+    ]  # fmt: skip
+    return desk

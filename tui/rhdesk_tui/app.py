@@ -25,9 +25,11 @@ from rhdesk.models import Name, Step
 from rhdesk_tui.commands import DeskCommands, run_line
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.messages import (
+    AgainJob,
     BeginJob,
     CopyText,
     OfferCopies,
+    ShowChecks,
     ShowCluster,
     ShowConflict,
     ShowConflicts,
@@ -188,7 +190,16 @@ class DeskApp(App[None]):
 
     @on(BeginJob)
     def _begin_job(self, event: BeginJob) -> None:
-        self.start_job(event.title, event.cli, event.start)
+        self.start_job(event.title, event.cli, event.start, event.cluster)
+
+    @on(AgainJob)
+    def _again_job(self, event: AgainJob) -> None:
+        if event.job.is_finished:
+            self.begin(partial(self._run_job, event.job), "job")
+
+    @on(ShowChecks)
+    def _show_checks(self, event: ShowChecks) -> None:
+        self.show_checks(event.cluster)
 
     @on(TypedCommand)
     def _typed_command(self, event: TypedCommand) -> None:
@@ -321,31 +332,47 @@ class DeskApp(App[None]):
             self.copy(spelling.label, spelling.text)
 
     def bring_up(self, name: str) -> None:
-        self.start_job(f"up {name}", cli("up", name), lambda: self.desk.up(name))
+        self.start_job(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+
+    def add_machine(self, host: str = "") -> None:
+        """Ask which machine to add, add it, and bring it up."""
+        from rhdesk_tui.screens.add_machine import AddMachine
+
+        def answered(name: str | None) -> None:
+            if name:
+                self.bring_up(name)
+
+        self.push_screen(AddMachine(self.desk, host), answered)
 
     def bring_down(self, name: str) -> None:
         from rhdesk_tui.screens.cluster import down_question
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.start_job(f"down {name}", cli("down", name), lambda: self.desk.down(name))
+                self.start_job(
+                    f"down {name}", cli("down", name), lambda: self.desk.down(name), name
+                )
 
         self.push_screen(down_question(name), answered)
 
     def start_job(
-        self, title: str, spelled: str, start: Callable[[], AsyncGenerator[Step]]
+        self,
+        title: str,
+        spelled: str,
+        start: Callable[[], AsyncGenerator[Step]],
+        cluster: str = "",
     ) -> None:
         """Begin a long action and show it; a second one of the same kind shows the first."""
         for job in self.workplace.jobs:
             if job.title == title and not job.is_finished:
                 self.push_screen(JobScreen(self.workplace, job))
                 return
-        job = Job(title, spelled)
+        job = Job(title, spelled, start, cluster)
         self.workplace.jobs.append(job)
         self.push_screen(JobScreen(self.workplace, job))
-        self.begin(partial(self._run_job, job, start), "job")
+        self.begin(partial(self._run_job, job), "job")
 
-    async def _run_job(self, job: Job, start: Callable[[], AsyncGenerator[Step]]) -> None:
+    async def _run_job(self, job: Job) -> None:
         def changed() -> None:
             screen = self.screen
             if isinstance(screen, JobScreen) and screen.job is job:
@@ -353,7 +380,7 @@ class DeskApp(App[None]):
             elif isinstance(screen, Page):
                 screen.refresh_bar()
 
-        await job.follow(start(), changed)
+        await job.follow(changed)
         if job.error:
             self.notify(f"{job.title} failed: {job.error}", severity="error")
         else:

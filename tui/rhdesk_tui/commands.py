@@ -101,6 +101,8 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.bring_up(rest[0] if rest else "here")),
     Verb("down", "down [CLUSTER]", "bring a cluster down", "cluster",
          lambda app, rest: app.bring_down(rest[0] if rest else "here")),
+    Verb("add", "add [HOST]", "add a machine of your own and bring it up", "text",
+         lambda app, rest: app.add_machine(rest[0] if rest else "")),
     Verb("cluster", "cluster [CLUSTER]", "one cluster in full", "cluster",
          lambda app, rest: app.show_cluster(rest[0] if rest else "here")),
     Verb("exec", "exec COMMAND", "run a shell command on `here`", "text",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from rhdesk.models import Conflict, Step
+from rhdesk_tui.jobs import Job
 from rhdesk_tui.spellings import Spelling
 
 
@@ -78,6 +79,22 @@ class BeginJob(Message):
     title: str
     cli: str
     start: Callable[[], AsyncGenerator[Step]]
+    cluster: str = ""
+    """The one it brings up or down."""
+
+
+@dataclass
+class AgainJob(Message):
+    """Try a long action again that ended."""
+
+    job: Job
+
+
+@dataclass
+class ShowChecks(Message):
+    """What `doctor` says of a cluster."""
+
+    cluster: str
 
 
 @dataclass

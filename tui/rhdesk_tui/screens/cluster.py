@@ -123,7 +123,8 @@ class ClusterScreen(Page):
 
     def action_up(self) -> None:
         name = self.cluster.name
-        self.post_message(BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name)))
+        job = BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+        self.post_message(job)
 
     def action_down(self) -> None:
         self.owner.push_screen(down_question(self.cluster.name), self._down)
@@ -131,7 +132,7 @@ class ClusterScreen(Page):
     def _down(self, yes: bool | None) -> None:
         name = self.cluster.name
         if yes:
-            job = BeginJob(f"down {name}", cli("down", name), lambda: self.desk.down(name))
+            job = BeginJob(f"down {name}", cli("down", name), lambda: self.desk.down(name), name)
             self.post_message(job)
 
     def action_logs(self) -> None:
