@@ -42,7 +42,7 @@ class AddMachine(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(Content.styled("Add a machine", "bold"))
-            yield Static("Anything ssh gets into: an alias, ada@10.0.0.3, ada@gpubox:2222",
+            yield Static("An alias of ~/.ssh/config, ada@10.0.0.3, ada@gpubox:2222",
                          id="what")  # fmt: skip
             yield Input(clean(self._host), placeholder="host", id="host", compact=True)
             yield OptionList(id="aliases", compact=True)

@@ -72,6 +72,8 @@ class JobScreen(Page):
         steps = "\n".join(f"{s.state:<8} {s.elapsed_s:7.1f}s  {s.what}  {s.detail}"
                           for s in self.job.steps)  # fmt: skip
         found = [Spelling("as CLI", self.job.cli), Spelling("steps", steps)]
+        if said := [f"{what}: {line}" for what, lines in self.job.said.items() for line in lines]:
+            found.append(Spelling("output", "\n".join(said)))
         if self.job.error:
             found.append(Spelling("error", f"{self.job.error}\n{self.job.output}".strip()))
         return found

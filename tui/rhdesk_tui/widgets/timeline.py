@@ -14,12 +14,13 @@ from textual.widgets import Static
 from rhdesk.foreign import clean, clean_block
 from rhdesk.models import Step, StepState
 from rhdesk_tui.jobs import Job
+from rhdesk_tui.widgets.resource_list import fit
 from rhdesk_tui.wording import STYLES, duration, many, say_step
 
 _LIVE: Final = 4
 """Lines shown of a step at work, its newest."""
 _OPEN: Final = 200
-_WIDE: Final = 24
+_WIDEST: Final = 34
 
 
 class Timeline(Static, can_focus=True):
@@ -65,6 +66,7 @@ class Timeline(Static, can_focus=True):
     def _step(self, step: Step, *, chosen: bool) -> list[Content]:
         saying = say_step(step.state)
         sign, word = saying.text.split(" ", 1)
+        wide = min(max(len(clean(each.what)) for each in self.job.steps), _WIDEST)
         said = self.job.said.get(step.what, ())
         ends = step.state in {StepState.DONE, StepState.FAILED}
         note = step.detail if ends or not said else ""
@@ -73,12 +75,16 @@ class Timeline(Static, can_focus=True):
         head = Content.assemble(
             ("▌" if chosen and self.has_focus else " ", STYLES["accent"]),
             (f"{sign} ", STYLES[saying.tone]),
-            (f"{clean(step.what):<{_WIDE}} ", "bold"),
+            (f"{fit(clean(step.what), wide):<{wide}} ", "bold"),
             (f"{word:<8}", STYLES[saying.tone]),
             f"{duration(step.elapsed_s):>6}  ",
             (clean(note), STYLES["quiet"]),
         )
-        return [head, *(self._output(line) for line in self._shown(step, said))]
+        shown = list(self._shown(step, said))
+        if step.detail and step.what in self._unfolded and ends:
+            shown.append(step.detail)
+        width = max(self.size.width, 20)
+        return [head.truncate(width, ellipsis=True), *map(self._output, shown)]
 
     def _shown(self, step: Step, said: Sequence[str]) -> list[str]:
         if step.what in self._unfolded:
@@ -86,7 +92,12 @@ class Timeline(Static, can_focus=True):
         return [] if step.state is StepState.DONE else list(said)[-_LIVE:]
 
     def _output(self, line: str) -> Content:
-        return Content.assemble(("   │ ", STYLES["quiet"]), (clean(line), STYLES["quiet"]))
+        """One line of output, cut where it meets the edge; Copy has all of it."""
+        text = Content.assemble(("   │ ", STYLES["quiet"]), (clean(line), STYLES["quiet"]))
+        return text.truncate(max(self.size.width, 20), ellipsis=True)
+
+    def on_resize(self) -> None:
+        self.show()
 
     def on_focus(self) -> None:
         self.show()
