@@ -22,7 +22,14 @@ from rhdesk.models import Cluster, SecretText, Step, StepState  # noqa: E402
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import lived_in, train_line, with_a_broken_host, with_past, with_store  # noqa: E402
+from tests.tui.house import (  # noqa: E402
+    lived_in,
+    train_line,
+    with_a_broken_host,
+    with_past,
+    with_saves,
+    with_store,
+)
 
 Drive = Callable[[Pilot[None], FakeDesk], Awaitable[None]]
 SIZES = ((80, 24), (140, 40))
@@ -136,6 +143,11 @@ async def up_failed(pilot: Pilot[None], desk: FakeDesk) -> None:
     await _do(pilot, "up gpubox")
 
 
+async def watch(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_saves(desk)
+    await _do(pilot, "watch /home/ana/vision lab train")
+
+
 async def history(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("h")
 
@@ -219,7 +231,7 @@ async def secrets(pilot: Pilot[None], desk: FakeDesk) -> None:
 
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
-    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, history,
+    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, watch, history,
     doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
     settings, secrets,

@@ -43,6 +43,7 @@ from rhdesk.models import (
     Step,
     StepState,
     StoreState,
+    Synced,
     Version,
     Watched,
 )
@@ -76,6 +77,9 @@ class FakeDesk(AsyncDesk):
         self.aliases: list[str] = []
         """Hosts of ~/.ssh/config."""
         self.watches: list[Watched] = []
+        self.saves: list[Synced] = []
+        """What each save of a folder that is watched becomes, the first how it is."""
+        self._saved = asyncio.Event()
         self.records: dict[str, Record] = {}
         self.past: dict[str, list[Version]] = {}
         self.all_runs: list[Run] = []
@@ -172,6 +176,29 @@ class FakeDesk(AsyncDesk):
                            near=self.aliases[:3])  # fmt: skip
         self.known.append(Cluster(name=name or host, kind="ssh"))
         return name or host
+
+    async def watch(
+        self, folder: str = ".", *, on: str = "here", env: str = "", targets: Sequence[str] = ()
+    ) -> AsyncGenerator[Synced]:
+        self._note("watch", (folder, on, env))
+        seen, told = Watched(folder=folder, cluster=on, env=env or "base", since=NOW), 0
+        self.watches.append(seen)
+        try:
+            while True:
+                for synced in self.saves[told:]:
+                    yield synced
+                    told += 1
+                self._saved.clear()
+                await self._saved.wait()
+        finally:
+            self.watches.remove(seen)
+
+    def save_file(self, path: str, **facts: Any) -> None:
+        """A file of what is watched was saved."""
+        made: dict[str, Any] = {"folder": "/w", "cluster": "here", "tree": "t", "at": NOW}
+        made |= {"files": 12, "took_s": 0.048, "changed": (path,) if path else ()}
+        self.saves.append(Synced(**(made | facts)))
+        self._saved.set()
 
     async def watched(self) -> list[Watched]:
         return list(self.watches)

@@ -258,3 +258,14 @@ def with_a_broken_host(desk: FakeDesk) -> FakeDesk:
              detail="no space left in ~/.cache/rhdesk"),
     ]  # fmt: skip
     return desk
+
+
+def with_saves(desk: FakeDesk) -> FakeDesk:
+    """The same house, where a watched folder was saved in a few times, the last time wrongly."""
+    long_ago = NOW - timedelta(minutes=9)
+    desk.save_file("", at=long_ago, took_s=0.61, sent_files=12, sent_bytes=48_210, held_back=2)
+    desk.save_file("train.py", at=NOW - timedelta(minutes=4), sent_files=1, sent_bytes=2_113)
+    desk.save_file("net.py", at=NOW - timedelta(minutes=2), took_s=0.052)
+    desk.save_file("train.py", at=NOW - timedelta(seconds=8), took_s=0.011,
+                   error="train.py, line 41: expected ':'")  # fmt: skip
+    return desk

@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
@@ -27,7 +28,9 @@ from rhdesk_tui.jobs import Job
 from rhdesk_tui.messages import (
     AgainJob,
     BeginJob,
+    BeginWatch,
     CopyText,
+    EndWatch,
     OfferCopies,
     ShowChecks,
     ShowCluster,
@@ -45,8 +48,10 @@ from rhdesk_tui.said import Said
 from rhdesk_tui.screens.asking import ScreenAsks
 from rhdesk_tui.screens.explorer import Explorer
 from rhdesk_tui.screens.job import JobScreen
+from rhdesk_tui.screens.watch import WatchScreen
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.themes import DARK, LIGHT
+from rhdesk_tui.watching import Following
 from rhdesk_tui.widgets.command_bar import CommandBar
 from rhdesk_tui.wording import say_store
 from rhdesk_tui.workplace import Workplace
@@ -385,6 +390,49 @@ class DeskApp(App[None]):
             self.notify(f"{job.title} failed: {job.error}", severity="error")
         else:
             self.notify(f"{job.title}: done")
+
+    # ---- watching
+
+    @on(BeginWatch)
+    def _begin_watch(self, event: BeginWatch) -> None:
+        self.do(f"watch {event.text}")
+
+    @on(EndWatch)
+    def _end_watch(self, event: EndWatch) -> None:
+        _: list[Worker[None]] = self.workers.cancel_group(self, f"watch {event.watch.key}")
+
+    def watch_folder(self, words: list[str]) -> None:
+        """Have the edits of a folder follow to a cluster, and show what becomes of them.
+
+        Args:
+            words: Nothing, to show what is watched; or a folder, a cluster, an environment.
+        """
+        if words:
+            self._start_watch(*words)
+        self.show_watch()
+
+    def _start_watch(self, folder: str, cluster: str = "here", env: str = "base") -> None:
+        root = str(Path(folder).expanduser().resolve())
+        new = Following(root, cluster, env, lambda: self.desk.watch(root, on=cluster, env=env))
+        for old in list(self.workplace.watches):
+            if old.key == new.key:
+                if old.is_on:
+                    raise BadInput(f"{root} is watched for {cluster} already")
+                new.syncs.extend(old.syncs)
+                self.workplace.watches.remove(old)
+        self.workplace.watches.append(new)
+        self.begin(partial(new.follow, self._watch_changed), f"watch {new.key}")
+
+    def _watch_changed(self) -> None:
+        screen = self.screen
+        if isinstance(screen, WatchScreen):
+            screen.changed()
+
+    def show_watch(self) -> None:
+        if not isinstance(self.screen, WatchScreen):
+            self.push_screen(WatchScreen(self.workplace))
+        else:
+            self.screen.changed()
 
     def rollback(self, name: str) -> None:
         """Ask, then make an earlier version the newest."""

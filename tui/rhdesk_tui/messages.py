@@ -10,6 +10,7 @@ from textual.message import Message
 from rhdesk.models import Conflict, Step
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.spellings import Spelling
+from rhdesk_tui.watching import Following
 
 
 @dataclass
@@ -102,3 +103,15 @@ class TypedCommand(Message):
     """A line typed behind ``:``."""
 
     text: str
+
+
+@dataclass
+class BeginWatch(Message):
+    """Have the edits of a folder follow to a cluster: ``FOLDER [CLUSTER [ENV]]``."""
+
+    text: str
+
+
+@dataclass
+class EndWatch(Message):
+    watch: Following
