@@ -84,6 +84,9 @@ class FakeDesk(AsyncDesk):
         self.past: dict[str, list[Version]] = {}
         self.all_runs: list[Run] = []
         """Newest first."""
+        self.all_shares: list[Run] = []
+        self.samples: list[list[NodeStats]] = []
+        """What `stats` answers, one after the other and round again."""
         self.logs: dict[str, Written] = {}
         self.returns: dict[str, Any] = {}
         self.all_envs: list[Env] = []
@@ -155,6 +158,8 @@ class FakeDesk(AsyncDesk):
 
     async def stats(self, cluster: str = "here") -> list[NodeStats]:
         self._note("stats", cluster)
+        if self.samples:
+            return self.samples[sum(verb == "stats" for verb, _ in self.asked) % len(self.samples)]
         return [
             NodeStats(
                 node="head", at=NOW, cpu_percent=61.0, memory_used_bytes=5_900_000_000,
@@ -464,6 +469,9 @@ class FakeDesk(AsyncDesk):
         if not found:
             raise NotFound(run_id, kind="run")
         return found[0]
+
+    async def shares(self, run_id: str) -> list[Run]:
+        return [run for run in self.all_shares if run.share_of == run_id]
 
     async def catch_up(self) -> int:
         return 0

@@ -96,7 +96,7 @@ class Explorer(Page):
                     yield ResourceList(id="list")
                     yield Static(id="lesson")
                 with VerticalScroll(id="inspector", classes="pane"):
-                    yield LoadCharts(self.desk.stats)
+                    yield LoadCharts(self.workplace.loads)
                     yield CardView(id="card")
 
     def path(self) -> tuple[str, ...]:
