@@ -119,6 +119,12 @@ class Desk:
     def add_cluster(self, spec: ClusterSpec) -> None:
         self.portal.call(self.asynchronous.add_cluster, spec)
 
+    def add_host(self, host: str, *, name: str = "") -> str:
+        return self.portal.call(partial(self.asynchronous.add_host, host, name=name))
+
+    def hosts(self) -> list[str]:
+        return self.portal.call(self.asynchronous.hosts)
+
     def cluster_names(self) -> list[str]:
         return self.portal.call(self.asynchronous.cluster_names)
 

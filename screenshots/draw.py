@@ -9,20 +9,31 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tui")]
 os.environ["TZ"] = "UTC"
 
+import msgspec  # noqa: E402
 from textual.pilot import Pilot  # noqa: E402
 from textual.widgets import Input  # noqa: E402
 
-from rhdesk.models import Cluster, SecretText, Step, StepState  # noqa: E402
+from rhdesk.models import Cluster, ClusterState, SecretText, Step, StepState  # noqa: E402
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import lived_in, train_line, with_past, with_store, with_team  # noqa: E402
+from tests.tui.house import (  # noqa: E402
+    lived_in,
+    train_line,
+    with_a_broken_host,
+    with_lab,
+    with_past,
+    with_saves,
+    with_store,
+    with_team,
+)
 
 Drive = Callable[[Pilot[None], FakeDesk], Awaitable[None]]
 SIZES = ((80, 24), (140, 40))
@@ -122,6 +133,42 @@ async def cluster(pilot: Pilot[None], desk: FakeDesk) -> None:
 
 async def going_up(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("4", "u")
+
+
+async def add_machine(pilot: Pilot[None], desk: FakeDesk) -> None:
+    desk.aliases = ["gpubox", "lab", "bastion", "slurm-login"]
+    await pilot.press("4", "n")
+    await _settle(pilot)
+    await pilot.press("down")
+
+
+async def up_failed(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_a_broken_host(desk)
+    await _do(pilot, "up gpubox")
+
+
+async def watch(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_saves(desk)
+    await _do(pilot, "watch /home/ana/vision lab train")
+
+
+async def lab(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_lab(desk)
+    assert isinstance(pilot.app, DeskApp)
+    for _ in range(40):
+        pilot.app.workplace.loads.take("lab", await desk.stats("lab"))
+    await _do(pilot, "cluster lab")
+
+
+async def away(pilot: Pilot[None], desk: FakeDesk) -> None:
+    run = with_lab(desk)
+    desk.known[-1] = msgspec.structs.replace(
+        desk.known[-1], state=ClusterState.UNREACHABLE, seen_at=NOW - timedelta(minutes=2)
+    )
+    await _do(pilot, f"logs {run}")
+    for seq in range(20):
+        desk.print_line(run, train_line(seq))
+    await pilot.pause(3.2)
 
 
 async def history(pilot: Pilot[None], desk: FakeDesk) -> None:
@@ -229,7 +276,9 @@ async def audit(pilot: Pilot[None], desk: FakeDesk) -> None:
 
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
-    invoke, live, paused, failed, done, cluster, going_up, history, doctor, said,
+    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, watch, lab, away,
+    history,
+    doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
     settings, secrets, access, grants, lanes, audit,
 )  # fmt: skip

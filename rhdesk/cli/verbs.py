@@ -16,6 +16,8 @@ class Verb(NamedTuple):
 
 VERBS: Final[dict[str, Verb]] = {
     "up": Verb("clusters", "Clusters", "Bring a cluster up: `here`, or hosts over SSH."),
+    "hosts": Verb("hosts", "Clusters", "Hosts of ~/.ssh/config, and which are clusters already."),
+    "add": Verb("hosts", "Clusters", "Add a machine as a cluster; `up` brings it up."),
     "ssh": Verb("reach", "Clusters", "A shell on a machine, or a command there."),
     "forward": Verb("reach", "Clusters", "A port of a machine, here on loopback."),
     "cp": Verb("reach", "Clusters", "Copy files from and to a machine."),

@@ -92,13 +92,15 @@ class Registry:
         except OSError as exc:
             raise StoreUnwritable(f"{file} cannot be written: {exc.strerror}") from exc
 
-    def add_host(self, host: str) -> str:
-        """Add a cluster of one host, called as the host is; returns its name.
+    def add_host(self, host: str, name: str = "") -> str:
+        """Add a cluster of one host, by default called as the host is; returns its name.
 
         Raises:
+            BadInput: It is no name of a host, or *name* none of a cluster.
             NotFound: ``~/.ssh/config`` does not name it, and it has no address.
         """
-        name = self._called(host)
+        called = self._called(host)
+        name = name or called
         self.add(ClusterSpec(name=name, hosts=(host,)))
         return name
 

@@ -37,6 +37,30 @@ class ClusterVerbs(WorkVerbs):
         """
         await asyncio.to_thread(self.registry.add, spec)
 
+    async def add_host(self, host: str, *, name: str = "") -> str:
+        """Add one machine as a cluster; returns the cluster's name. `up` brings it up.
+
+        Args:
+            host: As ``ssh`` takes it: ``gpubox``, ``ada@10.0.0.3``, ``ada@gpubox:2222``.
+            name: Of the cluster; empty is that of the host.
+
+        Raises:
+            BadInput: It is no name of a host, or *name* none of a cluster.
+            NotFound: ``~/.ssh/config`` does not name it, and it has no address.
+            StoreBusy: A cluster of that name is up with another host.
+        """
+        return await asyncio.to_thread(self.registry.add_host, host, name)
+
+    async def hosts(self) -> list[str]:
+        """Hosts that ``~/.ssh/config`` names, in its order; nothing is asked over a network.
+
+        Raises:
+            BadInput: The file cannot be read as OpenSSH would.
+        """
+        from rhdesk.clusters.ssh.config import aliases
+
+        return await asyncio.to_thread(aliases)
+
     async def cluster_names(self) -> list[str]:
         """Every cluster by name, ``here`` first; nothing is asked over a network."""
         return self.clusters_room.names()

@@ -51,7 +51,9 @@ from rhdesk.models import (
     Step,
     StepState,
     StoreState,
+    Synced,
     Version,
+    Watched,
 )
 
 NOW = datetime(2026, 10, 5, 12, 0, 0, tzinfo=UTC)
@@ -80,10 +82,19 @@ class FakeDesk(AsyncDesk):
     def __init__(self) -> None:
         self.settings = Settings.load()
         self.known = [Cluster(name="here")]
+        self.aliases: list[str] = []
+        """Hosts of ~/.ssh/config."""
+        self.watches: list[Watched] = []
+        self.saves: list[Synced] = []
+        """What each save of a folder that is watched becomes, the first how it is."""
+        self._saved = asyncio.Event()
         self.records: dict[str, Record] = {}
         self.past: dict[str, list[Version]] = {}
         self.all_runs: list[Run] = []
         """Newest first."""
+        self.all_shares: list[Run] = []
+        self.samples: list[list[NodeStats]] = []
+        """What `stats` answers, one after the other and round again."""
         self.logs: dict[str, Written] = {}
         self.returns: dict[str, Any] = {}
         self.all_envs: list[Env] = []
@@ -159,12 +170,61 @@ class FakeDesk(AsyncDesk):
 
     async def stats(self, cluster: str = "here") -> list[NodeStats]:
         self._note("stats", cluster)
+        if self.samples:
+            return self.samples[sum(verb == "stats" for verb, _ in self.asked) % len(self.samples)]
         return [
             NodeStats(
                 node="head", at=NOW, cpu_percent=61.0, memory_used_bytes=5_900_000_000,
                 memory_total_bytes=8_200_000_000,
             )
         ]  # fmt: skip
+
+    async def hosts(self) -> list[str]:
+        self._note("hosts")
+        return list(self.aliases)
+
+    async def cluster_names(self) -> list[str]:
+        return [cluster.name for cluster in self.known]
+
+    async def add_host(self, host: str, *, name: str = "") -> str:
+        self._note("add_host", (host, name))
+        if host not in self.aliases and "@" not in host:
+            raise NotFound(host, kind="cluster, host of ~/.ssh/config or address",
+                           near=self.aliases[:3])  # fmt: skip
+        self.known.append(Cluster(name=name or host, kind="ssh"))
+        return name or host
+
+    async def watch(
+        self,
+        folder: str = ".",
+        *,
+        on: str = "here",
+        env: str = "",
+        targets: Sequence[str] = (),
+        files: bool = False,
+    ) -> AsyncGenerator[Synced]:
+        self._note("watch", (folder, on, env))
+        seen, told = Watched(folder=folder, cluster=on, env=env or "base", since=NOW), 0
+        self.watches.append(seen)
+        try:
+            while True:
+                for synced in self.saves[told:]:
+                    yield synced
+                    told += 1
+                self._saved.clear()
+                await self._saved.wait()
+        finally:
+            self.watches.remove(seen)
+
+    def save_file(self, path: str, **facts: Any) -> None:
+        """A file of what is watched was saved."""
+        made: dict[str, Any] = {"folder": "/w", "cluster": "here", "tree": "t", "at": NOW}
+        made |= {"files": 12, "took_s": 0.048, "changed": (path,) if path else ()}
+        self.saves.append(Synced(**(made | facts)))
+        self._saved.set()
+
+    async def watched(self) -> list[Watched]:
+        return list(self.watches)
 
     async def nodes(self, cluster: str = "here") -> list[Node]:
         self._note("nodes", cluster)
@@ -513,6 +573,9 @@ class FakeDesk(AsyncDesk):
         if not found:
             raise NotFound(run_id, kind="run")
         return found[0]
+
+    async def shares(self, run_id: str) -> list[Run]:
+        return [run for run in self.all_shares if run.share_of == run_id]
 
     async def catch_up(self) -> int:
         return 0

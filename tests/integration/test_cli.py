@@ -87,6 +87,8 @@ ARGUMENTS = {
     "config get": ["theme"],
     "config set": ["theme", "rhdesk-light"],
     "config unset": ["theme"],
+    "hosts": [],
+    "add": ["127.0.0.1", "--name", "added"],
     "ssh": ["here"],
     "forward": ["here", "8888"],
     "cp": ["a", "b"],

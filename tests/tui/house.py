@@ -16,9 +16,13 @@ from rhdesk.models import (
     Failure,
     FieldChange,
     FileChange,
+    Gpu,
     Granted,
     Group,
     Lane,
+    Link,
+    Node,
+    NodeStats,
     Parameter,
     Policy,
     Promotion,
@@ -300,3 +304,75 @@ def with_team(desk: FakeDesk) -> FakeDesk:
         for at, (who, action, about, note) in enumerate(told)
     ]  # fmt: skip
     return desk
+
+
+def with_a_broken_host(desk: FakeDesk) -> FakeDesk:
+    """The same house, where bringing up gpubox goes some steps and then fails."""
+    desk.aliases = ["gpubox", "bastion"]
+    packages = "install Ray and its packages"
+    desk.steps = [
+        Step(what="reach gpubox", state=StepState.DONE, detail="ana@10.0.3.9, 48 ms",
+             elapsed_s=0.4),
+        Step(what="look at the host", state=StepState.DONE, elapsed_s=0.2,
+             detail="Linux x86_64, Python 3.11.4, 32 cores"),
+        Step(what=packages, state=StepState.STARTED),
+        *(Step(what=packages, state=StepState.PROGRESS, elapsed_s=n * 2.0, detail=f"{name} unpacked")
+          for n, name in enumerate(("msgspec", "pyarrow", "grpcio", "aiohttp", "ray"), start=1)),
+        Step(what=packages, state=StepState.FAILED, elapsed_s=12.1,
+             detail="no space left in ~/.cache/rhdesk"),
+    ]  # fmt: skip
+    return desk
+
+
+def with_saves(desk: FakeDesk) -> FakeDesk:
+    """The same house, where a watched folder was saved in a few times, the last time wrongly."""
+    long_ago = NOW - timedelta(minutes=9)
+    desk.save_file("", at=long_ago, took_s=0.61, sent_files=12, sent_bytes=48_210, held_back=2)
+    desk.save_file("train.py", at=NOW - timedelta(minutes=4), sent_files=1, sent_bytes=2_113)
+    desk.save_file("net.py", at=NOW - timedelta(minutes=2), took_s=0.052)
+    desk.save_file("train.py", at=NOW - timedelta(seconds=8), took_s=0.011,
+                   error="train.py, line 41: expected ':'")  # fmt: skip
+    return desk
+
+
+def with_lab(desk: FakeDesk) -> str:
+    """The same house with three machines over SSH that are busy; returns a map that runs there."""
+    names = ("gpu-1", "gpu-2", "gpu-3")
+    nodes = tuple(
+        Node(name=name, host=name, role="worker" if at else "head", state=ClusterState.UP, cpus=32,
+             link=Link.CONNECTED, round_trip_s=0.048 + at / 100, gpus=1, gpu_model="RTX 4090")
+        for at, name in enumerate(names)
+    )  # fmt: skip
+    desk.known[1:] = [
+        Cluster(name="lab", kind="ssh", state=ClusterState.UP, address="gpu-1", nodes=nodes,
+                started_at=NOW - timedelta(hours=3), cpus=96, envs=("base", "train")),
+    ]  # fmt: skip
+    gigabyte = 1_000_000_000
+    desk.samples = [
+        [
+            NodeStats(
+                node=name, at=NOW, cpu_percent=20 + (tick * (7 + at) + at * 31) % 75,
+                memory_used_bytes=(18 + tick % 9 + at * 6) * gigabyte,
+                memory_total_bytes=64 * gigabyte,
+                gpus=(Gpu(model="RTX 4090", percent=(60 + tick * 5 + at * 13) % 101,
+                          memory_used_bytes=11 * gigabyte, memory_total_bytes=24 * gigabyte),),
+            )
+            for at, name in enumerate(names)
+        ]
+        for tick in range(20)
+    ]  # fmt: skip
+    for name in ("base", "train"):
+        started = NOW - timedelta(hours=3)
+        desk.all_envs.append(
+            Env(name=name, cluster="lab", lock="9a0364b9e99bb480", pid=2071, started_at=started)
+        )
+    run = make_run(2, "~/vision/evaluate", cluster="lab", status=RunStatus.RUNNING, ended_at=None)
+    desk.all_runs.insert(0, run)
+    desk.logs[run.run_id] = Written(0)
+    statuses = (RunStatus.SUCCEEDED, RunStatus.SUCCEEDED, RunStatus.RUNNING, RunStatus.FAILED)
+    desk.all_shares = [
+        make_run(900 + number, run.function, cluster="lab", node=names[number % 3],
+                 share_of=run.run_id, status=statuses[number % 4])
+        for number in range(24)
+    ]  # fmt: skip
+    return run.run_id

@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
@@ -25,9 +26,13 @@ from rhdesk.models import Name, Step
 from rhdesk_tui.commands import DeskCommands, run_line
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.messages import (
+    AgainJob,
     BeginJob,
+    BeginWatch,
     CopyText,
+    EndWatch,
     OfferCopies,
+    ShowChecks,
     ShowCluster,
     ShowConflict,
     ShowConflicts,
@@ -43,8 +48,10 @@ from rhdesk_tui.said import Said
 from rhdesk_tui.screens.asking import ScreenAsks
 from rhdesk_tui.screens.explorer import Explorer
 from rhdesk_tui.screens.job import JobScreen
+from rhdesk_tui.screens.watch import WatchScreen
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.themes import DARK, LIGHT
+from rhdesk_tui.watching import Following
 from rhdesk_tui.widgets.command_bar import CommandBar
 from rhdesk_tui.wording import say_store
 from rhdesk_tui.workplace import Workplace
@@ -188,7 +195,16 @@ class DeskApp(App[None]):
 
     @on(BeginJob)
     def _begin_job(self, event: BeginJob) -> None:
-        self.start_job(event.title, event.cli, event.start)
+        self.start_job(event.title, event.cli, event.start, event.cluster)
+
+    @on(AgainJob)
+    def _again_job(self, event: AgainJob) -> None:
+        if event.job.is_finished:
+            self.begin(partial(self._run_job, event.job), "job")
+
+    @on(ShowChecks)
+    def _show_checks(self, event: ShowChecks) -> None:
+        self.show_checks(event.cluster)
 
     @on(TypedCommand)
     def _typed_command(self, event: TypedCommand) -> None:
@@ -326,31 +342,47 @@ class DeskApp(App[None]):
             self.copy(spelling.label, spelling.text)
 
     def bring_up(self, name: str) -> None:
-        self.start_job(f"up {name}", cli("up", name), lambda: self.desk.up(name))
+        self.start_job(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+
+    def add_machine(self, host: str = "") -> None:
+        """Ask which machine to add, add it, and bring it up."""
+        from rhdesk_tui.screens.add_machine import AddMachine
+
+        def answered(name: str | None) -> None:
+            if name:
+                self.bring_up(name)
+
+        self.push_screen(AddMachine(self.desk, host), answered)
 
     def bring_down(self, name: str) -> None:
         from rhdesk_tui.screens.cluster import down_question
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.start_job(f"down {name}", cli("down", name), lambda: self.desk.down(name))
+                self.start_job(
+                    f"down {name}", cli("down", name), lambda: self.desk.down(name), name
+                )
 
         self.push_screen(down_question(name), answered)
 
     def start_job(
-        self, title: str, spelled: str, start: Callable[[], AsyncGenerator[Step]]
+        self,
+        title: str,
+        spelled: str,
+        start: Callable[[], AsyncGenerator[Step]],
+        cluster: str = "",
     ) -> None:
         """Begin a long action and show it; a second one of the same kind shows the first."""
         for job in self.workplace.jobs:
             if job.title == title and not job.is_finished:
                 self.push_screen(JobScreen(self.workplace, job))
                 return
-        job = Job(title, spelled)
+        job = Job(title, spelled, start, cluster)
         self.workplace.jobs.append(job)
         self.push_screen(JobScreen(self.workplace, job))
-        self.begin(partial(self._run_job, job, start), "job")
+        self.begin(partial(self._run_job, job), "job")
 
-    async def _run_job(self, job: Job, start: Callable[[], AsyncGenerator[Step]]) -> None:
+    async def _run_job(self, job: Job) -> None:
         def changed() -> None:
             screen = self.screen
             if isinstance(screen, JobScreen) and screen.job is job:
@@ -358,11 +390,54 @@ class DeskApp(App[None]):
             elif isinstance(screen, Page):
                 screen.refresh_bar()
 
-        await job.follow(start(), changed)
+        await job.follow(changed)
         if job.error:
             self.notify(f"{job.title} failed: {job.error}", severity="error")
         else:
             self.notify(f"{job.title}: done")
+
+    # ---- watching
+
+    @on(BeginWatch)
+    def _begin_watch(self, event: BeginWatch) -> None:
+        self.do(f"watch {event.text}")
+
+    @on(EndWatch)
+    def _end_watch(self, event: EndWatch) -> None:
+        _: list[Worker[None]] = self.workers.cancel_group(self, f"watch {event.watch.key}")
+
+    def watch_folder(self, words: list[str]) -> None:
+        """Have the edits of a folder follow to a cluster, and show what becomes of them.
+
+        Args:
+            words: Nothing, to show what is watched; or a folder, a cluster, an environment.
+        """
+        if words:
+            self._start_watch(*words)
+        self.show_watch()
+
+    def _start_watch(self, folder: str, cluster: str = "here", env: str = "base") -> None:
+        root = str(Path(folder).expanduser().resolve())
+        new = Following(root, cluster, env, lambda: self.desk.watch(root, on=cluster, env=env))
+        for old in list(self.workplace.watches):
+            if old.key == new.key:
+                if old.is_on:
+                    raise BadInput(f"{root} is watched for {cluster} already")
+                new.syncs.extend(old.syncs)
+                self.workplace.watches.remove(old)
+        self.workplace.watches.append(new)
+        self.begin(partial(new.follow, self._watch_changed), f"watch {new.key}")
+
+    def _watch_changed(self) -> None:
+        screen = self.screen
+        if isinstance(screen, WatchScreen):
+            screen.changed()
+
+    def show_watch(self) -> None:
+        if not isinstance(self.screen, WatchScreen):
+            self.push_screen(WatchScreen(self.workplace))
+        else:
+            self.screen.changed()
 
     def rollback(self, name: str) -> None:
         """Ask, then make an earlier version the newest."""

@@ -65,6 +65,12 @@ def _share(app: DeskApp, rest: list[str]) -> None:
     app.share(rest[0], [rest[1]], rest[2] if len(rest) == 3 else "read")
 
 
+def _watch(app: DeskApp, rest: list[str]) -> None:
+    if len(rest) > 3:
+        raise BadInput("say a folder behind watch, and perhaps a cluster and an env: watch . lab")
+    app.watch_folder(rest)
+
+
 VERBS: Final[tuple[Verb, ...]] = (
     _kind("functions", "list saved functions"),
     _kind("modules", "list saved modules"),
@@ -101,6 +107,10 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.bring_up(rest[0] if rest else "here")),
     Verb("down", "down [CLUSTER]", "bring a cluster down", "cluster",
          lambda app, rest: app.bring_down(rest[0] if rest else "here")),
+    Verb("add", "add [HOST]", "add a machine of your own and bring it up", "text",
+         lambda app, rest: app.add_machine(rest[0] if rest else "")),
+    Verb("watch", "watch [FOLDER [CLUSTER [ENV]]]", "edits of a folder follow to a cluster",
+         "text", lambda app, rest: _watch(app, rest)),
     Verb("cluster", "cluster [CLUSTER]", "one cluster in full", "cluster",
          lambda app, rest: app.show_cluster(rest[0] if rest else "here")),
     Verb("exec", "exec COMMAND", "run a shell command on `here`", "text",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from rhdesk.errors import RhdeskError, SetupFailed
 from rhdesk.models import Step, StepState
+
+_KEPT = 500
+"""Lines kept of what one step said."""
 
 
 @dataclass
@@ -17,15 +21,21 @@ class Job:
     Attributes:
         title: What it does, for a person: ``up here``.
         cli: The same as a command.
+        start: Begins it, and begins it again.
+        cluster: The one it brings up or down; a doctor can look at it.
     """
 
     title: str
     cli: str
+    start: Callable[[], AsyncGenerator[Step]]
+    cluster: str = ""
     steps: list[Step] = field(default_factory=list[Step])
     is_finished: bool = False
     error: str = ""
     output: str = ""
     """What the failing step printed."""
+    said: dict[str, deque[str]] = field(default_factory=dict[str, deque[str]])
+    """What each step said while it was at work, oldest first, by the step's name."""
 
     @property
     def now(self) -> str:
@@ -41,16 +51,21 @@ class Job:
 
     def note(self, step: Step) -> None:
         """Take in one event; a step that is known by name is brought up to date."""
+        if step.state is StepState.PROGRESS and step.detail:
+            self.said.setdefault(step.what, deque(maxlen=_KEPT)).append(step.detail)
         for at in range(len(self.steps) - 1, -1, -1):
             if self.steps[at].what == step.what:
                 self.steps[at] = step
                 return
         self.steps.append(step)
 
-    async def follow(self, events: AsyncGenerator[Step], changed: Callable[[], None]) -> None:
-        """Run to the end; a failure is kept, not raised."""
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Run to the end, from the beginning; a failure is kept, not raised."""
+        self.is_finished, self.error, self.output = False, "", ""
+        self.steps.clear()
+        self.said.clear()
         try:
-            async with aclosing(events) as steps:
+            async with aclosing(self.start()) as steps:
                 async for step in steps:
                     self.note(step)
                     changed()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from rhdesk.models import Conflict, Step
+from rhdesk_tui.jobs import Job
 from rhdesk_tui.spellings import Spelling
+from rhdesk_tui.watching import Following
 
 
 @dataclass
@@ -78,6 +80,22 @@ class BeginJob(Message):
     title: str
     cli: str
     start: Callable[[], AsyncGenerator[Step]]
+    cluster: str = ""
+    """The one it brings up or down."""
+
+
+@dataclass
+class AgainJob(Message):
+    """Try a long action again that ended."""
+
+    job: Job
+
+
+@dataclass
+class ShowChecks(Message):
+    """What `doctor` says of a cluster."""
+
+    cluster: str
 
 
 @dataclass
@@ -85,3 +103,15 @@ class TypedCommand(Message):
     """A line typed behind ``:``."""
 
     text: str
+
+
+@dataclass
+class BeginWatch(Message):
+    """Have the edits of a folder follow to a cluster: ``FOLDER [CLUSTER [ENV]]``."""
+
+    text: str
+
+
+@dataclass
+class EndWatch(Message):
+    watch: Following

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from rhdesk.desk import AsyncDesk
 from rhdesk.models import Cluster, ClusterState, StoreState
 from rhdesk_tui.jobs import Job
+from rhdesk_tui.loads import Loads
 from rhdesk_tui.said import SaidLog
+from rhdesk_tui.watching import Following
 from rhdesk_tui.wording import Saying, say_cluster, say_store
 
 
@@ -22,6 +24,8 @@ class Workplace:
     desk: AsyncDesk
     now: Callable[[], datetime] = _utc_now
     jobs: list[Job] = field(default_factory=list[Job])
+    watches: list[Following] = field(default_factory=list[Following])
+    """Folders whose edits follow, newest last; those that ended stay until started again."""
     said: SaidLog = field(default_factory=SaidLog)
     clusters: list[Cluster] = field(default_factory=list[Cluster])
     """As they were when somebody last asked."""
@@ -29,6 +33,9 @@ class Workplace:
     """As it was when somebody last asked."""
     names: list[str] = field(default_factory=list[str])
     """Names a command line can complete."""
+
+    def __post_init__(self) -> None:
+        self.loads = Loads(self.desk)
 
     @property
     def running(self) -> Job | None:

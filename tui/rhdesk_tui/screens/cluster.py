@@ -13,16 +13,20 @@ from textual.content import Content
 from rhdesk.foreign import clean
 from rhdesk.models import Cluster, ClusterState, Env, NodeStats, Run
 from rhdesk_tui.cards import Card, cluster_card
+from rhdesk_tui.loads import memory_percent, sparkline
 from rhdesk_tui.messages import BeginJob, OfferCopies, ShowRun
 from rhdesk_tui.page import Page
 from rhdesk_tui.screens.confirm import Confirm
 from rhdesk_tui.spellings import Spelling, cli, of_cluster
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.load_charts import LoadCharts
-from rhdesk_tui.wording import STYLES, age, many, run_duration, say_env, say_run, size
+from rhdesk_tui.wording import STYLES, age, many, run_duration, say_env, say_run
 from rhdesk_tui.workplace import Workplace
 
 _EVERY_S: Final = 3.0
+_KEYS: Final = 12
+"""Objects named; the explorer has all."""
+_SPARK: Final = 10
 
 
 class ClusterScreen(Page):
@@ -43,7 +47,7 @@ class ClusterScreen(Page):
     def compose_body(self) -> ComposeResult:
         with Container(id="halves"):
             with VerticalScroll(id="about", classes="pane"):
-                yield LoadCharts(self.desk.stats)
+                yield LoadCharts(self.workplace.loads)
                 yield CardView(id="card")
             with VerticalScroll(id="inside", classes="pane"):
                 yield CardView(id="inside-card")
@@ -75,10 +79,10 @@ class ClusterScreen(Page):
         runs = await self.desk.runs(cluster=name, limit=8)
         self._last = runs[0] if runs else None
         envs = await self.desk.envs(name) if is_up else []
-        nodes = self.query_one(LoadCharts).nodes if is_up else ()
-        self.query_one("#inside-card", CardView).show(self._inside(envs, nodes, runs))
+        keys = await self.desk.keys(on=name) if is_up else []
+        self.query_one("#inside-card", CardView).show(self._inside(envs, keys, runs))
 
-    def _inside(self, envs: list[Env], nodes: Sequence[NodeStats], runs: list[Run]) -> Card:
+    def _inside(self, envs: list[Env], keys: list[str], runs: list[Run]) -> Card:
         now = self.now()
         card = Card()
         card.heading("Environments")
@@ -95,11 +99,17 @@ class ClusterScreen(Page):
         if not envs:
             card.line("None: they live while the cluster is up.", "quiet")
         card.heading("Nodes")
-        for node in nodes:
-            used = f"{size(node.memory_used_bytes)} of {size(node.memory_total_bytes)}"
-            card.line(f"{node.node:<16} cpu {node.cpu_percent:3.0f}%  memory {used}")
-        if not nodes:
+        past = self.workplace.loads.past(self.cluster.name)
+        for node, samples in past.items():
+            node_rows(card, node, samples)
+        if not past:
             card.line("No figures yet.", "quiet")
+        card.heading(many(len(keys), "object"))
+        if keys:
+            more = f"  and {len(keys) - _KEYS} more" if len(keys) > _KEYS else ""
+            card.line(", ".join(keys[:_KEYS]) + more)
+        else:
+            card.line("None is kept there.", "quiet")
         card.heading("Last runs here")
         for run in runs:
             said = say_run(run.status)
@@ -123,7 +133,8 @@ class ClusterScreen(Page):
 
     def action_up(self) -> None:
         name = self.cluster.name
-        self.post_message(BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name)))
+        job = BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+        self.post_message(job)
 
     def action_down(self) -> None:
         self.owner.push_screen(down_question(self.cluster.name), self._down)
@@ -131,7 +142,7 @@ class ClusterScreen(Page):
     def _down(self, yes: bool | None) -> None:
         name = self.cluster.name
         if yes:
-            job = BeginJob(f"down {name}", cli("down", name), lambda: self.desk.down(name))
+            job = BeginJob(f"down {name}", cli("down", name), lambda: self.desk.down(name), name)
             self.post_message(job)
 
     def action_logs(self) -> None:
@@ -148,6 +159,29 @@ class ClusterScreen(Page):
 
     def action_copy(self) -> None:
         self.post_message(OfferCopies(self.spellings()))
+
+
+def node_rows(card: Card, node: str, samples: Sequence[NodeStats]) -> None:
+    """One machine: CPU, memory and each GPU over the last minutes, and now."""
+    loads = [
+        ("cpu", [each.cpu_percent for each in samples]),
+        ("mem", [memory_percent(each) for each in samples]),
+    ]
+    gpus = samples[-1].gpus
+    for at in range(len(gpus)):
+        name = "gpu" if len(gpus) == 1 else f"gpu{at}"
+        loads.append((name, [each.gpus[at].percent for each in samples if at < len(each.gpus)]))
+    for first in range(0, len(loads), 3):
+        told: list[Content | tuple[str, str]] = [
+            (f"{clean(node) if not first else '':<12}", "bold")
+        ]
+        for label, percents in loads[first : first + 3]:
+            told += [
+                (f" {label:<4}", STYLES["quiet"]),
+                (sparkline(percents, _SPARK), STYLES["accent"]),
+                (f" {percents[-1]:3.0f}%", ""),
+            ]
+        card.row(Content.assemble(*told))
 
 
 def down_question(name: str) -> Confirm:

@@ -26,6 +26,7 @@ from rhdesk_tui.messages import (
     ShowInvoke,
     ShowLineage,
     ShowRun,
+    TypedCommand,
 )  # fmt: skip
 from rhdesk_tui.page import Page
 from rhdesk_tui.screens.cluster import down_question
@@ -59,6 +60,7 @@ class Explorer(Page):
         Binding("w", "lineage", "Why", id="explorer.lineage"),
         Binding("u", "up", "Up", id="explorer.up"),
         Binding("D", "down", "Down", id="explorer.down"),
+        Binding("n", "add_machine", "Add a machine", id="explorer.add_machine"),
         Binding("slash", "filter", "Filter", id="explorer.filter", key_display="/", priority=True),
         Binding(
             "colon", "command", "Command", id="explorer.command", key_display=":", priority=True
@@ -94,7 +96,7 @@ class Explorer(Page):
                     yield ResourceList(id="list")
                     yield Static(id="lesson")
                 with VerticalScroll(id="inspector", classes="pane"):
-                    yield LoadCharts(self.desk.stats)
+                    yield LoadCharts(self.workplace.loads)
                     yield CardView(id="card")
 
     def path(self) -> tuple[str, ...]:
@@ -367,6 +369,8 @@ class Explorer(Page):
                 return named
             case "up":
                 return isinstance(item, Cluster) or self.word in {"clusters", "envs", "objects"}
+            case "add_machine":
+                return self.word == "clusters"
             case "down":
                 return isinstance(item, Cluster)
             case "pin":
@@ -420,13 +424,17 @@ class Explorer(Page):
 
     def action_up(self) -> None:
         name = self.item.name if isinstance(self.item, Cluster) else "here"
-        self.post_message(BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name)))
+        job = BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+        self.post_message(job)
+
+    def action_add_machine(self) -> None:
+        self.post_message(TypedCommand("add"))
 
     def action_down(self) -> None:
         if not isinstance(self.item, Cluster):
             return
         name = self.item.name
-        job = BeginJob(f"down {name}", cli("down", name), lambda: self.desk.down(name))
+        job = BeginJob(f"down {name}", cli("down", name), lambda: self.desk.down(name), name)
         self.owner.push_screen(down_question(name), lambda yes: self._if(yes, job))
 
     def _if(self, yes: bool | None, job: BeginJob) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from contextlib import aclosing
@@ -19,7 +20,8 @@ from textual.widgets import Static
 
 from rhdesk.errors import ConnectionFailed, RhdeskError, RunFailed
 from rhdesk.foreign import clean
-from rhdesk.models import Failure, LogLine, Run, RunStatus
+from rhdesk.models import ClusterState, Failure, LogLine, Run, RunStatus
+from rhdesk_tui.away import Away, by_node
 from rhdesk_tui.levels import ERRORS
 from rhdesk_tui.log_file import save_log
 from rhdesk_tui.messages import CopyText, OfferCopies, ShowInvoke
@@ -34,6 +36,9 @@ from rhdesk_tui.workplace import Workplace
 
 _FRAME_S: Final = 0.05
 """The log is drawn at most this often; lines that come faster share a frame."""
+AGAIN_S: Final = 5.0
+"""Between two tries to follow a run whose host is away."""
+_HOST_S: Final = 3.0
 _MOST_COPIED: Final = 5_000
 _CLIPBOARD: Final = 74_994
 """Bytes most terminals take in one clipboard sequence."""
@@ -67,8 +72,10 @@ class RunScreen(Page):
         self._marks: deque[tuple[float, int]] = deque(maxlen=40)
         self._value: Any = None
         self._has_value = False
+        self.away = Away()
 
     def compose_body(self) -> ComposeResult:
+        yield Static(id="shares")
         with Vertical(id="log-pane", classes="pane"):
             yield LogView(self._lines, id="log")
             yield Static(id="empty")
@@ -98,6 +105,7 @@ class RunScreen(Page):
         self.log_view.focus()
         self.begin(self._watch, "watch")
         self.set_interval(0.5, self._tick)
+        self.set_interval(_HOST_S, self._look_around)
 
     async def _lines(self, start: int, stop: int) -> list[LogLine]:
         return await self.desk.lines(self.run_id, start, stop)
@@ -114,22 +122,38 @@ class RunScreen(Page):
         if self._line is not None:
             await self.log_view.go_to(self._line)
         if not run.status.is_finished:
-            try:
-                await self._follow(total - 1)
-            except ConnectionFailed as exc:
-                self._flush()
-                self.record = await self.desk.run(self.run_id)
-                if not self.record.status.is_finished:
-                    self.complain(f"{exc}. Shown is what was stored so far; R tries again.")
-                    self._dress()
-                    return
-            self.record = await self.desk.wait(self.run_id)
+            self.record = await self._follow_to_the_end(run)
+        self.away.is_back()
         self._dress()
         await self._show_outcome(self.record)
+        await self._look_at_shares()
+
+    async def _follow_to_the_end(self, run: Run) -> Run:
+        """Follow it, again and again where its host is away; gives the run that ended."""
+        told = False
+        while True:
+            try:
+                await self._follow(self.log_view.total - 1)
+                return await self.desk.wait(self.run_id)
+            except ConnectionFailed as exc:
+                self._flush()
+                self.record = run = await self.desk.run(self.run_id)
+                if run.status.is_finished:
+                    return run
+                self.away.is_away(self.now())
+                if not told:
+                    self.complain(
+                        f"{exc}. The run goes on; its log is followed when {run.cluster} is back."
+                    )
+                    told = True
+            self.away.tries_in(AGAIN_S)
+            self._dress()
+            await asyncio.sleep(AGAIN_S)
 
     async def _follow(self, last: int) -> None:
         async with aclosing(self.desk.follow(self.run_id, after=last)) as lines:
             async for line in lines:
+                self.away.is_back()
                 self._fresh.append(line)
                 self._draw_soon()
                 if self.record is not None and self.record.status is RunStatus.SUBMITTED:
@@ -172,8 +196,32 @@ class RunScreen(Page):
         while len(self._marks) > 2 and self._marks[-1][0] - self._marks[0][0] > 4:
             self._marks.popleft()
         self.refresh_bar()
+        if self.away:
+            self._dress()
         if run.status is RunStatus.SUBMITTED:
             self.begin(self._look_again, "status")
+
+    def _look_around(self) -> None:
+        if self.record is not None and not self.record.status.is_finished and self.is_current:
+            self.begin(self._look_at_host, "host")
+
+    async def _look_at_host(self) -> None:
+        """Whether the cluster it runs on can be reached, and how the shares of a map are."""
+        if self.record is None:
+            return
+        seen = await self.desk.cluster(self.record.cluster)
+        if seen.state is ClusterState.UNREACHABLE:
+            self.away.is_away(seen.seen_at or self.now())
+        elif seen.state is ClusterState.UP and not self.away.tries:
+            self.away.is_back()
+        self._dress()
+        await self._look_at_shares()
+
+    async def _look_at_shares(self) -> None:
+        shares = await self.desk.shares(self.run_id)
+        told = self.query_one("#shares", Static)
+        told.display = bool(shares)
+        told.update(by_node(shares))
 
     async def _look_again(self) -> None:
         if self.record is not None and not self.record.status.is_finished:
@@ -210,6 +258,8 @@ class RunScreen(Page):
         pane = self.query_one("#log-pane")
         if log.unseen:
             title = f"Log · paused · {many(log.unseen, 'new line')} below, End follows"
+        elif run is not None and live and self.away:
+            title = f"Log · {self.away.said(clean(run.cluster))}"
         elif live:
             title = "Log · following" if log.following else "Log · paused, End follows"
         else:

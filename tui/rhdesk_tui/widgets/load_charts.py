@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,11 +14,11 @@ from textual.worker import Worker
 from rhdesk.errors import RhdeskError
 from rhdesk.foreign import clean
 from rhdesk.models import NodeStats
+from rhdesk_tui.loads import Loads, memory_percent
 from rhdesk_tui.widgets.load_chart import LoadChart
 from rhdesk_tui.wording import size
 
 _EVERY_S: Final = 2.0
-Ask = Callable[[str], Awaitable[Sequence[NodeStats]]]
 
 
 class LoadCharts(Horizontal):
@@ -30,12 +29,10 @@ class LoadCharts(Horizontal):
     }
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, loads: Loads) -> None:
         super().__init__()
-        self._ask = ask
+        self._loads = loads
         self._cluster: str | None = None
-        self.nodes: Sequence[NodeStats] = ()
-        """The last samples. Asking twice would halve the time a CPU share is of."""
 
     def compose(self) -> ComposeResult:
         yield LoadChart("cpu", id="cpu")
@@ -49,10 +46,12 @@ class LoadCharts(Horizontal):
         """Show another cluster's load, or none."""
         if cluster != self._cluster:
             self._cluster = cluster
-            self.nodes = ()
             for chart in self.query(LoadChart):
                 chart.forget()
             self.display = cluster is not None
+            past = list(self._loads.past(cluster).values()) if cluster is not None else []
+            for sample in past[0] if past else ():
+                self._add(sample)
             self._poll()
 
     def _poll(self) -> None:
@@ -67,7 +66,7 @@ class LoadCharts(Horizontal):
     async def _sample(self, cluster: str) -> None:
         note = self.query_one("#load-note", Static)
         try:
-            nodes = await self._ask(cluster)
+            nodes = await self._loads.ask(cluster)
         except RhdeskError as exc:
             note.update(Content(clean(f"no load figures: {exc}")))
             note.display = True
@@ -75,10 +74,11 @@ class LoadCharts(Horizontal):
         note.display = False
         if not nodes or cluster != self._cluster:
             return
-        self.nodes = nodes
-        node = nodes[0]
+        self._add(nodes[0])
+
+    def _add(self, node: NodeStats) -> None:
         self.query_one("#cpu", LoadChart).add(node.cpu_percent, "of all cores")
-        used = node.memory_used_bytes / max(node.memory_total_bytes, 1) * 100
         self.query_one("#memory", LoadChart).add(
-            used, f"{size(node.memory_used_bytes)} of {size(node.memory_total_bytes)}"
+            memory_percent(node),
+            f"{size(node.memory_used_bytes)} of {size(node.memory_total_bytes)}",
         )
