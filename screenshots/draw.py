@@ -30,6 +30,7 @@ from tests.tui.house import (  # noqa: E402
     with_a_broken_host,
     with_lab,
     with_past,
+    with_plan,
     with_saves,
     with_store,
     with_team,
@@ -274,10 +275,15 @@ async def audit(pilot: Pilot[None], desk: FakeDesk) -> None:
     await _do(pilot, "audit")
 
 
+async def folder(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_plan(desk)
+    await _do(pilot, "folder vision lab")
+
+
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
-    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, watch, lab, away,
-    history,
+    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, watch, folder, lab,
+    away, history,
     doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
     settings, secrets, access, grants, lanes, audit,

@@ -13,16 +13,18 @@ from typing import Any
 
 import msgspec
 
+from rhdesk import models
 from rhdesk.access.policy import why
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
-from rhdesk.errors import AlreadyExists, NotFound, RhdeskError
+from rhdesk.errors import AlreadyExists, BadInput, NotFound, RhdeskError
 from rhdesk.models import (
     Access,
     Audited,
     Check,
     Cluster,
     ClusterState,
+    CodePlan,
     Conflict,
     DaemonState,
     Diff,
@@ -30,6 +32,7 @@ from rhdesk.models import (
     Env,
     EnvSpec,
     Exchanged,
+    FileVerdict,
     Finding,
     Granted,
     Group,
@@ -43,6 +46,7 @@ from rhdesk.models import (
     Overlap,
     Policy,
     Promotion,
+    Pulled,
     Record,
     Rejected,
     Run,
@@ -86,6 +90,7 @@ class FakeDesk(AsyncDesk):
         """Hosts of ~/.ssh/config."""
         self.watches: list[Watched] = []
         self.saves: list[Synced] = []
+        self.told_plan = CodePlan(folder="/w", tree="5eed" * 16, files=0, size=0)
         """What each save of a folder that is watched becomes, the first how it is."""
         self._saved = asyncio.Event()
         self.records: dict[str, Record] = {}
@@ -215,6 +220,38 @@ class FakeDesk(AsyncDesk):
                 await self._saved.wait()
         finally:
             self.watches.remove(seen)
+
+    async def plan_sync(self, folder: str = ".") -> CodePlan:
+        self._note("plan_sync", folder)
+        return self.told_plan
+
+    async def why_sync(self, path: str, *, folder: str = ".") -> FileVerdict:
+        self._note("why_sync", (path, folder))
+        for verdict in (*self.told_plan.held_back, *self.told_plan.largest):
+            if verdict.path == path:
+                return verdict
+        raise BadInput(f"{path!r} is not in {folder}: No such file or directory")
+
+    async def push(self, folder: str = ".", *, on: str) -> AsyncGenerator[Step | Synced]:
+        self._note("push", (folder, on))
+        for step in self.steps:
+            yield step
+
+    async def pull(
+        self,
+        path: str = "",
+        *,
+        on: str,
+        folder: str = ".",
+        into: str = "",
+        node: str = "",
+        overwrite: bool = False,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[Step | Pulled]:
+        self._note("pull", (path, on, folder))
+        yield Step(what="bring back 1 files", state=StepState.DONE, detail="1 files, 0.1 MB")
+        result = models.Written(path="out/model.pt", size=120_000, at=NOW)
+        yield Pulled(folder=folder, cluster=on, files=(result,), kept=("notes.txt",))
 
     def save_file(self, path: str, **facts: Any) -> None:
         """A file of what is watched was saved."""

@@ -9,6 +9,7 @@ from rhdesk.models import (
     Check,
     Cluster,
     ClusterState,
+    CodePlan,
     Conflict,
     Diff,
     Edge,
@@ -16,6 +17,7 @@ from rhdesk.models import (
     Failure,
     FieldChange,
     FileChange,
+    FileVerdict,
     Gpu,
     Granted,
     Group,
@@ -376,3 +378,23 @@ def with_lab(desk: FakeDesk) -> str:
         for number in range(24)
     ]  # fmt: skip
     return run.run_id
+
+
+def with_plan(desk: FakeDesk) -> FakeDesk:
+    """The same house, with a folder of which some files stay at home."""
+    held = (
+        FileVerdict(path=".env", travels=False, reason="secret", size=412),
+        FileVerdict(path="runs/epoch=9.ckpt", travels=False, reason="large", size=2_400_000_000),
+        FileVerdict(path="datasets", travels=False, reason="link out", size=21),
+    )
+    sizes = {"weights/resnet18.pt": 46_830_571, "data/labels.parquet": 12_113_900,
+             "notebooks/look.ipynb": 1_940_221, "train.py": 9_120, "net.py": 4_411}  # fmt: skip
+    desk.told_plan = CodePlan(
+        folder="/home/ana/vision", tree="9a0364b9e99bb480" * 4, files=1_204, size=61_400_000,
+        held_back=held,
+        largest=tuple(
+            FileVerdict(path=path, travels=True, reason="included", size=size)
+            for path, size in sizes.items()
+        ),
+    )  # fmt: skip
+    return desk

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,16 +23,18 @@ from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, RhdeskError
 from rhdesk.foreign import clean_block
 from rhdesk.loops.keeper import Keeper
-from rhdesk.models import Name, Step
+from rhdesk.models import Name, Pulled, Step, StepState
 from rhdesk_tui.commands import DeskCommands, run_line
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.messages import (
     AgainJob,
     BeginJob,
     BeginWatch,
+    BringBack,
     CopyText,
     EndWatch,
     OfferCopies,
+    SendFolder,
     ShowChecks,
     ShowCluster,
     ShowConflict,
@@ -300,6 +303,11 @@ class DeskApp(App[None]):
 
         self.push_screen(ChecksScreen(self.workplace, cluster))
 
+    def show_folder(self, folder: str, cluster: str) -> None:
+        from rhdesk_tui.screens.folder import FolderScreen
+
+        self.push_screen(FolderScreen(self.workplace, folder, cluster))
+
     def show_job(self) -> None:
         if not self.workplace.jobs:
             raise BadInput("no long action has been started yet")
@@ -402,6 +410,35 @@ class DeskApp(App[None]):
     def _begin_watch(self, event: BeginWatch) -> None:
         self.do(f"watch {event.text}")
 
+    @on(SendFolder)
+    def _send_folder(self, event: SendFolder) -> None:
+        folder, cluster = event.folder, event.cluster
+
+        async def steps() -> AsyncGenerator[Step]:
+            async with aclosing(self.desk.push(folder, on=cluster)) as events:
+                async for each in events:
+                    if isinstance(each, Step):
+                        yield each
+
+        spelled = cli("sync", "push", folder, "--on", cluster)
+        self.start_job(f"send {folder} to {cluster}", spelled, steps, cluster)
+
+    @on(BringBack)
+    def _bring_back(self, event: BringBack) -> None:
+        folder, cluster, path = event.folder, event.cluster, event.path
+
+        async def steps() -> AsyncGenerator[Step]:
+            async with aclosing(self.desk.pull(path, on=cluster, folder=folder)) as events:
+                async for each in events:
+                    if isinstance(each, Step):
+                        yield each
+                        continue
+                    for step in _what_came(each):
+                        yield step
+
+        spelled = cli("sync", "pull", path, "--folder", folder, "--on", cluster)
+        self.start_job(f"bring back from {cluster}", spelled, steps, cluster)
+
     @on(EndWatch)
     def _end_watch(self, event: EndWatch) -> None:
         _: list[Worker[None]] = self.workers.cancel_group(self, f"watch {event.watch.key}")
@@ -502,3 +539,13 @@ class DeskApp(App[None]):
         await self.desk.put(key, value)
         self.notify(f"kept {key} on here")
         self.show_kind("objects")
+
+
+def _what_came(pulled: Pulled) -> Iterator[Step]:
+    """What a pull brought and what it left, a step each."""
+    told = [(each.path, "came") for each in pulled.files]
+    told += [(path, "differs here and stays") for path in pulled.kept]
+    told += [(each.partition(": ")[0], each.partition(": ")[2]) for each in pulled.refused]
+    told = told or [("nothing", "runs have written nothing there that is not here")]
+    for path, how in told:
+        yield Step(what=path, state=StepState.DONE, detail=how)

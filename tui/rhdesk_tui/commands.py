@@ -65,6 +65,13 @@ def _share(app: DeskApp, rest: list[str]) -> None:
     app.share(rest[0], [rest[1]], rest[2] if len(rest) == 3 else "read")
 
 
+def _folder(app: DeskApp, rest: list[str]) -> None:
+    if len(rest) > 2:
+        raise BadInput("say a folder behind folder, and perhaps a cluster: folder . gpubox")
+    up = [name for name in app.workplace.up if name != "here"]
+    app.show_folder(rest[0] if rest else ".", rest[1] if len(rest) > 1 else (up or ["here"])[0])
+
+
 def _watch(app: DeskApp, rest: list[str]) -> None:
     if len(rest) > 3:
         raise BadInput("say a folder behind watch, and perhaps a cluster and an env: watch . lab")
@@ -111,6 +118,8 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.add_machine(rest[0] if rest else "")),
     Verb("watch", "watch [FOLDER [CLUSTER [ENV]]]", "edits of a folder follow to a cluster",
          "text", lambda app, rest: _watch(app, rest)),
+    Verb("folder", "folder [FOLDER [CLUSTER]]", "what of a folder travels; send it, bring back",
+         "text", lambda app, rest: _folder(app, rest)),
     Verb("cluster", "cluster [CLUSTER]", "one cluster in full", "cluster",
          lambda app, rest: app.show_cluster(rest[0] if rest else "here")),
     Verb("exec", "exec COMMAND", "run a shell command on `here`", "text",

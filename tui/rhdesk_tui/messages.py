@@ -113,5 +113,22 @@ class BeginWatch(Message):
 
 
 @dataclass
+class SendFolder(Message):
+    """Have a folder be on a cluster as it is here."""
+
+    folder: str
+    cluster: str
+
+
+@dataclass
+class BringBack(Message):
+    """Bring what runs wrote in a folder on a cluster."""
+
+    folder: str
+    cluster: str
+    path: str
+
+
+@dataclass
 class EndWatch(Message):
     watch: Following
