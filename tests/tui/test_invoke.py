@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from rhdesk.errors import BadInput
-from rhdesk.models import Parameter, Signature
+from rhdesk.models import Cluster, ClusterState, Parameter, Signature
 from rhdesk_tui import fields
 from rhdesk_tui.screens.invoke import InvokeScreen
 from rhdesk_tui.screens.run import RunScreen
@@ -14,6 +14,7 @@ from rhdesk_tui.spellings import call_cli, call_python
 from rhdesk_tui.widgets.form import Field, ValueInput
 from tests.fakes.desk import FakeDesk
 from tests.tui.conftest import Opened, said, settle, text_of, until
+from tests.tui.test_store_screens import app_of
 
 SIZES = [(80, 24), (140, 40)]
 
@@ -196,3 +197,12 @@ async def test_arguments_by_position_arrive_by_position(opened: Opened, desk: Fa
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
         sent = next(what for verb, what in desk.asked if verb == "submit")
         assert sent[2] == (1, 2, 3)
+
+
+async def test_a_cluster_that_is_up_is_offered_before_one_that_is_down(
+    opened: Opened, desk: FakeDesk
+) -> None:
+    desk.known = [Cluster(name="here"), Cluster(name="gpubox", state=ClusterState.UP)]
+    async with opened() as pilot:
+        app_of(pilot).show_invoke("~/digits")
+        await until(pilot, lambda: "on gpubox" in text_of(pilot))

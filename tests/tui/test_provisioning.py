@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
-from rhdesk.errors import SetupFailed
-from rhdesk.models import Step, StepState
+from rhdesk.errors import NotFound, SetupFailed
+from rhdesk.models import Check, Step, StepState
 from rhdesk_tui.screens.add_machine import AddMachine
 from rhdesk_tui.screens.checks import ChecksScreen
 from rhdesk_tui.screens.job import JobScreen
@@ -106,3 +106,23 @@ async def test_trying_again_begins_anew_and_the_doctor_looks_at_that_host(
         await pilot.press("d")
         await until(pilot, lambda: isinstance(pilot.app.screen, ChecksScreen))
         await until(pilot, lambda: ("doctor", "gpubox") in desk.asked)
+
+
+async def test_the_doctor_says_cause_and_remedy_and_what_it_could_not_look_at(
+    opened: Opened, desk: FakeDesk
+) -> None:
+    desk.checks = [
+        Check(what="login", ok=False, evidence="gpubox takes none of 2 keys",
+              remedy="ssh-copy-id ana@gpubox"),
+    ]  # fmt: skip
+    async with opened() as pilot:
+        app_of(pilot).do("doctor gpubox")
+        await until(pilot, lambda: "1 check, 1 wrong" in text_of(pilot))
+        assert "gpubox takes none of 2 keys" in text_of(pilot)
+        assert "→ ssh-copy-id ana@gpubox" in text_of(pilot)
+        desk.fails["doctor"] = NotFound("gpubox", kind="host")
+        await pilot.press("R")
+        await until(pilot, lambda: "gpubox could not be looked at" in text_of(pilot))
+        assert "→ ssh-copy-id ana@gpubox" in text_of(pilot), "what was seen stays"
+        await pilot.press("u")
+        await until(pilot, lambda: ("up", "gpubox") in desk.asked)

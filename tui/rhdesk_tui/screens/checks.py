@@ -7,13 +7,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 
+from rhdesk.errors import RhdeskError
+from rhdesk.foreign import clean
 from rhdesk_tui.cards import Card
-from rhdesk_tui.messages import OfferCopies
+from rhdesk_tui.messages import BeginJob, OfferCopies
 from rhdesk_tui.page import Page
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.widgets.card_view import CardView
-from rhdesk_tui.wording import Saying
+from rhdesk_tui.wording import Saying, many
 from rhdesk_tui.workplace import Workplace
 
 
@@ -21,6 +24,7 @@ class ChecksScreen(Page):
     CSS_PATH = "checks.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "again", "Check again", id="checks.again"),
+        Binding("u", "up", "Up", id="checks.up"),
         Binding("y", "copy", "Copy", id="checks.copy"),
     ]
 
@@ -37,14 +41,26 @@ class ChecksScreen(Page):
 
     def on_mount(self) -> None:
         self.query_one("#checks").focus()
-        self.query_one("#checks").border_title = "looking…"
         self.action_again()
 
     def action_again(self) -> None:
+        self.query_one("#checks").border_title = Content(
+            f"◐ looking at everything {clean(self._cluster)} needs, one by one…"
+        )
         self.begin(self._check, "check")
 
+    def action_up(self) -> None:
+        name = self._cluster
+        job = BeginJob(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+        self.post_message(job)
+
     async def _check(self) -> None:
-        checks = await self.desk.doctor(self._cluster)
+        pane = self.query_one("#checks")
+        try:
+            checks = await self.desk.doctor(self._cluster)
+        except RhdeskError:
+            pane.border_title = Content(f"{clean(self._cluster)} could not be looked at")
+            raise
         card = Card()
         for check in checks:
             said = Saying("✓ ok", "good") if check.ok else Saying("✖ wrong", "bad")
@@ -54,8 +70,7 @@ class ChecksScreen(Page):
             card.line("")
         self.query_one(CardView).show(card)
         wrong = sum(not check.ok for check in checks)
-        pane = self.query_one("#checks")
-        pane.border_title = f"{len(checks)} checks, {wrong} wrong"
+        pane.border_title = f"{many(len(checks), 'check')}, {wrong} wrong"
 
     def spellings(self) -> list[Spelling]:
         return [Spelling("as CLI", cli("doctor", self._cluster))]

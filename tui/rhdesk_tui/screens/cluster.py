@@ -20,13 +20,14 @@ from rhdesk_tui.screens.confirm import Confirm
 from rhdesk_tui.spellings import Spelling, cli, of_cluster
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.load_charts import LoadCharts
+from rhdesk_tui.widgets.resource_list import fit
 from rhdesk_tui.wording import STYLES, age, many, run_duration, say_env, say_run
 from rhdesk_tui.workplace import Workplace
 
 _EVERY_S: Final = 3.0
 _KEYS: Final = 12
 """Objects named; the explorer has all."""
-_SPARK: Final = 10
+_SPARK: Final = 8
 
 
 class ClusterScreen(Page):
@@ -173,7 +174,7 @@ def node_rows(card: Card, node: str, samples: Sequence[NodeStats]) -> None:
         loads.append((name, [each.gpus[at].percent for each in samples if at < len(each.gpus)]))
     for first in range(0, len(loads), 3):
         told: list[Content | tuple[str, str]] = [
-            (f"{clean(node) if not first else '':<12}", "bold")
+            (f"{fit(clean(node), 10) if not first else '':<10}", "bold")
         ]
         for label, percents in loads[first : first + 3]:
             told += [

@@ -95,6 +95,9 @@ class InvokeScreen(Page):
         self.workplace.clusters = clusters
         chooser = self.query_one("#on", WordChoice)
         chooser.offer([cluster.name for cluster in clusters] or ["here"])
+        up = self.workplace.up
+        if up and chooser.word not in up:
+            chooser.value = up[0]  # what can be called, before what would have to come up
         envs = next((c.envs for c in clusters if c.name == chooser.word), ())
         self.query_one("#env", WordChoice).offer(envs)
         self.refresh_bar()
