@@ -85,6 +85,16 @@ class DefaultVerbs(LaneVerbs):
                 await self.policy()
         return state
 
+    async def logout(self, *, discard: bool = False) -> StoreState:
+        """Log out; what was read of the store is removed from this machine.
+
+        Raises:
+            BadInput: Writes wait for the store, and *discard* is false.
+        """
+        state = await self.store_room.logout(discard=discard)
+        await self._take_over_defaults()
+        return state
+
 
 def _told(names: ReplicaNames) -> GroupDefaults:
     from rhdesk.config.group_layer import KEYS, GroupDefaults

@@ -27,14 +27,6 @@ class StoreVerbs(Rooms):
         """
         return await self.store_room.login(url, token, folder=folder)
 
-    async def logout(self, *, discard: bool = False) -> StoreState:
-        """Log out; what was read of the store is removed from this machine.
-
-        Raises:
-            BadInput: Writes wait for the store, and *discard* is false.
-        """
-        return await self.store_room.logout(discard=discard)
-
     async def store_state(self) -> StoreState:
         """How this machine stands to the store; no network."""
         return await self.store_room.state()

@@ -65,6 +65,8 @@ THREADS: Final = 8
 """Of the database at once."""
 MOST_WAITING: Final = 8
 """Requests of one token that wait for news at once."""
+_DENIED_EVERY_S: Final = 60.0
+_MOST_DENIED: Final = 10_000
 _LOOK_S: Final = 1.0
 """News that another server wrote is seen after so long."""
 _SLOWEST_BODY_S: Final = 60.0
@@ -84,6 +86,7 @@ class Handlers:
         self._threads = anyio.CapacityLimiter(THREADS)
         self._news = asyncio.Event()
         self._ended_at = 0.0
+        self._denied_at: dict[tuple[str, str], float] = {}
 
     def store(self, caller: Caller) -> Store:
         """The store as far as the caller's token reaches."""
@@ -107,6 +110,25 @@ class Handlers:
     async def ask(self, work: Callable[[], T]) -> T:
         """Do *work* at the database, in a thread."""
         return await run_sync(work, limiter=self._threads)
+
+    async def note_denied(self, caller: Caller, route: Route, path: str) -> None:
+        """Write down that somebody was refused; once a minute for each token and route, so that
+        nobody fills the audit with it."""
+        now = asyncio.get_running_loop().time()
+        if now - self._denied_at.get((caller.token_id, route.name), -_DENIED_EVERY_S) < (
+            _DENIED_EVERY_S
+        ):
+            return
+        if len(self._denied_at) >= _MOST_DENIED:
+            self._denied_at.clear()
+        self._denied_at[caller.token_id, route.name] = now
+
+        def note() -> None:
+            with self._database.writing() as t:
+                t.note(0, caller.user, "denied", path, f"{route.name}, token {caller.token_id}")
+
+        with suppress(RhdeskError):  # they were refused in any case
+            await self.ask(note)
 
     async def caller(self, request: Request) -> Caller:
         """Who asks, by a token that is good now."""
@@ -397,6 +419,8 @@ async def _answer(handlers: Handlers, route: Route, request: Request) -> Respons
     except Exception as exc:  # noqa: BLE001 - the outermost edge; what is no answer is logged
         response = _answer_of(exc)
     handlers.counted[route.name, response.status_code] += 1
+    if response.status_code == 403:
+        await handlers.note_denied(caller, route, request.url.path)
     return response
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -10,17 +10,21 @@ import pytest
 
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
-from tests.integration.server.conftest import (
-    Served,
-    database,
-    database_url,
-    postgres_url,
-    served,
-)
+from tests.integration.server.conftest import Served, database, database_url, postgres_url
 
-__all__ = ["database", "database_url", "postgres_url", "served"]
+__all__ = ["database", "database_url", "postgres_url"]
 
 LogIn = Callable[[str], AbstractAsyncContextManager[AsyncDesk]]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A store on loopback, in a file; on PostgreSQL the day of the team is tried."""
+    store = Served(str(tmp_path / "store"), tmp_path)
+    store.start()
+    yield store
+    if store.process is not None and store.process.poll() is None:
+        store.stop()
 
 
 @pytest.fixture

@@ -174,6 +174,18 @@ def database_grants(database: SqlDatabase) -> object:
         return t.held(), t.teams(), t.secrets()
 
 
+def test_who_is_refused_is_written_down_once_a_minute(served: Served) -> None:
+    ana, bo = served.user("ana", scope="admin"), served.user("bo", scope="admin")
+    asked = {"principal": "bo", "folder": "/ana", "level": "read"}
+    for _ in range(3):
+        assert served.ask("POST", "/v1/grants", token=bo, body=asked).status == 403
+    assert served.ask("POST", "/v1/grants", token=ana, body=asked).status == 204
+    with served.accounts() as accounts:
+        rows, _ = chain_of(accounts.database)
+    denied = [(row.who, row.about) for row in rows if row.action == "denied"]
+    assert denied == [("bo", "/v1/grants")]
+
+
 # ---------------------------------------------------------------- kept elsewhere
 
 
