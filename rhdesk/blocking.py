@@ -497,6 +497,29 @@ class Desk:
             partial(self.asynchronous.watch, folder, on=on, env=env, targets=targets, files=files)
         )
 
+    def keep_watch(
+        self,
+        folder: str = ".",
+        *,
+        on: str,
+        env: str = "",
+        targets: Sequence[str] = (),
+        files: bool = False,
+    ) -> Watched:
+        return self.portal.call(
+            partial(
+                self.asynchronous.keep_watch,
+                folder,
+                on=on,
+                env=env,
+                targets=targets,
+                files=files,
+            )
+        )
+
+    def drop_watch(self, folder: str = ".", *, on: str) -> Watched:
+        return self.portal.call(partial(self.asynchronous.drop_watch, folder, on=on))
+
     def watched(self) -> list[Watched]:
         return self.portal.call(self.asynchronous.watched)
 

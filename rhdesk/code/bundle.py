@@ -29,6 +29,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """The tree: path to the SHA-256 of the file."""
     blob: str = ""
     """SHA-256 of the pickle, for code or state that travels by value."""
+    python: str = ""
+    """Minor version of Python that pickle is of, ``3.11``."""
     signature: Signature = Signature()
     methods: dict[str, Signature] = {}
     """Of a module: its public methods."""
@@ -42,6 +44,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
             module=self.module,
             qualname=self.qualname,
             blob=self.blob,
+            python=self.python,
             signature={"text": self.signature.text, "doc": self.signature.doc},
         )
 

@@ -150,6 +150,7 @@ def bundle_record(name: str, bundle: Bundle, *, system: str, env: Any) -> Record
             "tree": bundle.tree,
             "files": bundle.files,
             "blob": bundle.blob,
+            **({"python": bundle.python} if bundle.python else {}),
         },
         "signature": msgspec.to_builtins(bundle.signature),
         "methods": msgspec.to_builtins(bundle.methods),
@@ -202,7 +203,8 @@ def _with_tree(bundle: Bundle, source: Source) -> tuple[Bundle, Blobs]:
 
 def _with_blob(bundle: Bundle, blobs: Blobs, blob: bytes) -> tuple[Bundle, Blobs]:
     digest = sha256(blob).hexdigest()
-    return msgspec.structs.replace(bundle, blob=digest), blobs | {digest: blob}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return msgspec.structs.replace(bundle, blob=digest, python=python), blobs | {digest: blob}
 
 
 def _loaded_from(root: Path) -> dict[str, Path]:

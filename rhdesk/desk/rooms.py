@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rhdesk.clusters.service import ClusterAdapter, Clusters
     from rhdesk.code.bundle import CodeShelf
     from rhdesk.daemon.service import Daemon
+    from rhdesk.daemon.watches import KeptWatches
     from rhdesk.ports import Asks
     from rhdesk.rns.owned import OwnedNames
     from rhdesk.runs.recorder import Recorder
@@ -146,6 +147,12 @@ class Rooms:
     @property
     def secrets_room(self) -> SecretKeeper:
         return self.secret_choice.keeper()
+
+    @cached_property
+    def kept_watches(self) -> KeptWatches:
+        from rhdesk.daemon.watches import KeptWatches
+
+        return KeptWatches(self.settings.data_dir / "watches")
 
     @cached_property
     def daemon_room(self) -> Daemon:

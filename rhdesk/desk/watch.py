@@ -69,6 +69,8 @@ class WatchVerbs(LiveVerbs):
             since=datetime.now(UTC),
             how=watch.how,
             why=watch.why,
+            targets=tuple(targets),
+            files=files,
         )
         self._watches.append(seen)
         try:
@@ -96,8 +98,47 @@ class WatchVerbs(LiveVerbs):
         return now
 
     async def watched(self) -> list[Watched]:
-        """What this desk watches, and how the last sync of each went."""
-        return list(self._watches)
+        """What this desk watches and what the daemon does, and how the last sync of each went."""
+        return [*self._watches, *await asyncio.to_thread(self.kept_watches.all)]
+
+    async def keep_watch(
+        self,
+        folder: str = ".",
+        *,
+        on: str,
+        env: str = "",
+        targets: Sequence[str] = (),
+        files: bool = False,
+    ) -> Watched:
+        """Have the daemon watch a folder from now on, as `watch` does, whichever programs end.
+
+        Raises:
+            BadInput: *folder* is no folder.
+            NotFound: There is no such cluster.
+        """
+        root = _folder(folder)
+        if on not in self.clusters_room.names():
+            raise NotFound(on, kind="cluster", near=self.clusters_room.names())
+        kept = Watched(
+            folder=str(root),
+            cluster=on,
+            env=env or "base",
+            since=datetime.now(UTC),
+            targets=tuple(targets),
+            files=files,
+            is_kept=True,
+        )
+        await asyncio.to_thread(self.kept_watches.keep, kept)
+        return kept
+
+    async def drop_watch(self, folder: str = ".", *, on: str) -> Watched:
+        """Have the daemon end a watch.
+
+        Raises:
+            NotFound: It keeps none of that folder and cluster.
+        """
+        root = await asyncio.to_thread(Path(folder).resolve)
+        return await asyncio.to_thread(self.kept_watches.drop, str(root), on)
 
     async def _bring_over(
         self,

@@ -17,7 +17,7 @@ import msgspec
 
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import RhdeskError
-from rhdesk.models import Loop, Run, RunStatus
+from rhdesk.models import Loop, Run, RunStatus, Watched
 
 log = logging.getLogger("rhdesk.loops")
 
@@ -27,6 +27,8 @@ FOLLOW_S: Final = 2.0
 """Between two looks for runs that nobody follows yet."""
 SYNC_S: Final = 10.0
 """Between two looks at how it goes; writes and news travel as they happen."""
+WATCH_S: Final = 2.0
+"""Between two looks for folders that are to be watched, or no longer."""
 HEALTH_S: Final = 30.0
 RETAIN_S: Final = 3600.0
 _MOST_RUNS: Final = 1000
@@ -53,6 +55,7 @@ class Keeper:
         self._sleep = sleep
         self._now = now
         self._followed: set[str] = set()
+        self._watching: dict[str, tuple[Watched, asyncio.Task[None]]] = {}
         self._seen_up: dict[str, str] = {}
         self._loops: dict[str, Loop] = {}
 
@@ -68,6 +71,7 @@ class Keeper:
             for name, period_s, work in (
                 ("sync", SYNC_S, self._look_at_the_store),
                 ("runs", FOLLOW_S, lambda: self._follow(group)),
+                ("watches", WATCH_S, lambda: self._watch(group)),
                 ("health", HEALTH_S, self._look_at_clusters),
                 ("retention", RETAIN_S, self._retain),
             ):
@@ -153,6 +157,33 @@ class Keeper:
         for status in (RunStatus.SUBMITTED, RunStatus.RUNNING):
             found += await self._desk.runs(status=status.value, limit=_MOST_RUNS)
         return found
+
+    async def _watch(self, group: asyncio.TaskGroup) -> str:
+        """Begin the watches that are wanted, and end those that are not any more."""
+        wanted = {f"{w.folder} {w.cluster}": w for w in self._desk.kept_watches.all()}
+        for key, (watched, task) in list(self._watching.items()):
+            now = wanted.get(key)
+            if now is None or now.since != watched.since or task.done():
+                task.cancel()
+                del self._watching[key]
+        for key in wanted.keys() - self._watching.keys():
+            task = group.create_task(self._watch_one(wanted[key]))
+            self._watching[key] = wanted[key], task
+        return f"watching {len(self._watching)}" if self._watching else "nothing is watched"
+
+    async def _watch_one(self, kept: Watched) -> None:
+        watch = self._desk.watch(
+            kept.folder, on=kept.cluster, env=kept.env, targets=kept.targets, files=kept.files
+        )
+        try:
+            async with aclosing(watch) as syncs:
+                async for synced in syncs:
+                    kept = msgspec.structs.replace(kept, last=synced, syncs=kept.syncs + 1)
+                    await asyncio.to_thread(self._desk.kept_watches.note, kept)
+        except RhdeskError as exc:  # it is begun again by the next look
+            log.warning("watching %s: %s", kept.folder, exc)
+        except Exception:  # the edge of a loop, as above
+            log.exception("watching %s failed", kept.folder)
 
     async def _look_at_clusters(self) -> str:
         told: list[str] = []

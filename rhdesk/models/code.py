@@ -73,6 +73,12 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     last: Synced | None = None
     syncs: int = 0
+    targets: tuple[str, ...] = ()
+    """What goes live; empty is every name of the folder that is."""
+    files: bool = False
+    """Whether every file of the folder follows."""
+    is_kept: bool = False
+    """Whether the daemon goes on with it, whichever programs end."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):

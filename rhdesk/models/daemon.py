@@ -9,7 +9,7 @@ import msgspec
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    """``sync``, ``runs``, ``health``, ``retention``."""
+    """``sync``, ``runs``, ``watches``, ``health``, ``retention``."""
     ran_at: datetime | None = None
     told: str = ""
     """What it did last, in a few words."""

@@ -31,6 +31,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     qualname: str = ""
     blob: str = ""
     """SHA-256 of the pickle, when it travels by value or has state."""
+    python: str = ""
+    """Minor version of Python the pickle is of, ``3.11``: it may hold bytecode, which no other
+    reads."""
     signature: dict[str, Any] = {}
     """A `Signature`, for the JSON endpoint's own error messages."""
 

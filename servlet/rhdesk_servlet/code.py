@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from rhdesk import whole_file
-from rhdesk.errors import BadInput, NotFound
+from rhdesk.errors import BadInput, CannotSend, NotFound
 from rhdesk.wire.messages import Definition, pack, unpack
 from rhdesk_servlet.channel import Entry
 
@@ -74,12 +75,14 @@ class CodeFolder:
 
         Raises:
             BadInput: The tree it names is not whole here, or *blob* is not what it says.
+            CannotSend: *blob* is of another Python than runs here.
         """
         if definition.tree and not self.path(definition.tree).exists():
             raise BadInput(
                 f"the code tree {definition.tree[:12]} of {definition.name} is not here"
             )
         if definition.blob:
+            _check_python(definition)
             if sha256(blob).hexdigest() != definition.blob:
                 raise BadInput(f"the pickle of {definition.name} arrived changed")
             _write(self._file(definition.blob), blob)
@@ -117,6 +120,16 @@ class CodeFolder:
         if not digest.isalnum():
             raise BadInput(f"{digest!r} is not a hash")
         return self._files / digest
+
+
+def _check_python(definition: Definition) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if definition.python and definition.python != here:
+        raise CannotSend(
+            f"{definition.name} travels by value, as bytecode of Python {definition.python}, and "
+            f"this environment runs Python {here}, which cannot read it. Put it into a file of "
+            "your project and import it from there: source travels to any Python"
+        )
 
 
 def _write(file: Path, data: bytes) -> None:

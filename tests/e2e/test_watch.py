@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +124,37 @@ def test_a_handle_calls_what_its_files_say_now(place: Place) -> None:
     assert done.stderr.count("handle_parts.py") == 1, "a mistake is said once"
     assert "word is called as it was" in done.stderr
     assert "handle_app.py has no function or class 'word'; it has Keeper, other" in done.stderr
+
+
+def test_the_daemon_goes_on_watching_when_programs_end(place: Place) -> None:
+    app = place.script("kept_app.py", "def kept_word():\n    return 'one'\n")
+    place.rhdesk("save", f"{app.name}:kept_word", "~/kept")
+    line = place.rhdesk("show", "~/kept", "--curl").stdout
+    assert by_name(line) == "one"
+    told = place.rhdesk("watch", ".", "--background", "--target", "~/kept", check=False)
+    assert "rhdesk daemon start" in told.stderr, "nobody goes on with it yet"
+    place.rhdesk("daemon", "start")
+    try:
+        until(lambda: listed(place)[0]["syncs"] == 1, "the first look")
+        place.script("kept_app.py", "def kept_word():\n    return 'two'\n")
+        until(lambda: by_name(line) == "two", "the save to be live")
+        place.script("kept_app.py", "def kept_word(:\n")
+        until(lambda: "kept_app.py, line 1" in listed(place)[0]["last"]["error"], "the mistake")
+        assert by_name(line) == "two"
+        place.rhdesk("watch", ".", "--stop")
+        assert listed(place) == []
+        assert place.rhdesk("watch", ".", "--stop", check=False).returncode != 0
+    finally:
+        place.rhdesk("daemon", "stop")
+
+
+def listed(place: Place) -> Any:
+    return json.loads(place.rhdesk("watch", "--list", "--json").stdout)["data"]
+
+
+def until(is_so: Callable[[], bool], what: str) -> None:
+    for _ in range(40):
+        if is_so():
+            return
+        time.sleep(0.25)
+    raise AssertionError(f"waited ten seconds for {what}")

@@ -253,6 +253,12 @@ class FakeDesk(AsyncDesk):
         result = models.Written(path="out/model.pt", size=120_000, at=NOW)
         yield Pulled(folder=folder, cluster=on, files=(result,), kept=("notes.txt",))
 
+    async def drop_watch(self, folder: str = ".", *, on: str) -> Watched:
+        self._note("drop_watch", (folder, on))
+        (kept,) = [w for w in self.watches if w.is_kept and (w.folder, w.cluster) == (folder, on)]
+        self.watches.remove(kept)
+        return kept
+
     def save_file(self, path: str, **facts: Any) -> None:
         """A file of what is watched was saved."""
         made: dict[str, Any] = {"folder": "/w", "cluster": "here", "tree": "t", "at": NOW}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rhdesk.errors import BadInput
-from tests.fakes.desk import FakeDesk
+from rhdesk.models import Synced, Watched
+from tests.fakes.desk import NOW, FakeDesk
 from tests.tui.conftest import Opened, said, settle, text_of, until
 from tests.tui.house import with_saves
 from tests.tui.test_store_screens import SIZES, app_of
@@ -73,3 +74,20 @@ async def test_a_folder_that_cannot_be_watched_says_why_and_one_is_not_watched_t
         await until(pilot, lambda: "is no folder" in text_of(pilot))
         app_of(pilot).do("watch a b c d")
         assert any("say a folder behind watch" in text for text in said(pilot))
+
+
+async def test_what_the_daemon_watches_is_shown_and_ended_from_here(
+    opened: Opened, desk: FakeDesk
+) -> None:
+    last = Synced(folder="/w/speech", cluster="lab", tree="t", at=NOW, files=3, changed=("a.py",))
+    desk.watches.append(
+        Watched(folder="/w/speech", cluster="lab", since=NOW, last=last, syncs=2, is_kept=True)
+    )
+    async with opened() as pilot:
+        app_of(pilot).do("watch")
+        await until(pilot, lambda: "the daemon, also when this app ends" in text_of(pilot))
+        assert "speech" in text_of(pilot)
+        assert "a.py" in text_of(pilot)
+        await pilot.press("x")
+        await until(pilot, lambda: "No folder is watched" in text_of(pilot))
+        assert ("drop_watch", ("/w/speech", "lab")) in desk.asked

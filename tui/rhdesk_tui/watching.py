@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rhdesk.errors import RhdeskError
-from rhdesk.models import Synced
+from rhdesk.models import Synced, Watched
 
 _KEPT = 200
 
@@ -24,6 +24,7 @@ class Following:
         env: There.
         syncs: Newest first; the last two hundred.
         error: Why it ended by itself; empty while it goes on.
+        by_daemon: The daemon watches, and goes on when this app ends.
     """
 
     folder: str
@@ -33,6 +34,13 @@ class Following:
     syncs: deque[Synced] = field(default_factory=lambda: deque[Synced](maxlen=_KEPT))
     is_on: bool = True
     error: str = ""
+    by_daemon: bool = False
+
+    @classmethod
+    def kept(cls, seen: Watched, start: Callable[[], AsyncGenerator[Synced]]) -> Following:
+        """One of the daemon's, as it was last seen."""
+        syncs = deque((seen.last,) if seen.last else (), maxlen=_KEPT)
+        return cls(seen.folder, seen.cluster, seen.env, start, syncs, by_daemon=True)
 
     @property
     def key(self) -> str:

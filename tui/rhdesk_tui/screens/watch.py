@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import AsyncGenerator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -59,6 +61,7 @@ class WatchScreen(Page):
 
     def on_mount(self) -> None:
         self._watched: dict[str, Watched] = {}
+        self._found: list[Following] = []
         self.query_one("#saves").border_title = "Saves"
         self.query_one(ResourceList).focus()
         self.changed()
@@ -72,7 +75,10 @@ class WatchScreen(Page):
     async def _look(self) -> None:
         seen = await self.desk.watched()
         self._watched = {f"{w.folder} {w.cluster} {w.env}": w for w in seen}
-        found = self.workplace.watches
+        own = {each.key for each in self.workplace.watches}
+        kept = (Following.kept(w, partial(self._watch, w)) for w in seen if w.is_kept)
+        self._found = [*self.workplace.watches, *(w for w in kept if w.key not in own)]
+        found = self._found
         listing = self.query_one(ResourceList)
         listing.show(_COLUMNS, Listed(found, self._row, _key), shown=Filter(""))
         listing.display = bool(found)
@@ -101,7 +107,7 @@ class WatchScreen(Page):
 
     def _at(self) -> Following | None:
         key = self.query_one(ResourceList).key if self.query(ResourceList) else None
-        return next((each for each in self.workplace.watches if each.key == key), None)
+        return next((each for each in self._found if each.key == key), None)
 
     def on_resource_list_highlighted(self, event: ResourceList.Highlighted) -> None:
         self._describe()
@@ -136,8 +142,18 @@ class WatchScreen(Page):
             super().entered(sign, text)
 
     def action_stop(self) -> None:
-        if (item := self._at()) is not None:
+        item = self._at()
+        if item is not None and item.by_daemon:
+            self.begin(partial(self._drop, item), "stop")
+        elif item is not None:
             self.post_message(EndWatch(item))
+
+    async def _drop(self, item: Following) -> None:
+        await self.desk.drop_watch(item.folder, on=item.cluster)
+        await self._look()
+
+    def _watch(self, kept: Watched) -> AsyncGenerator[Synced]:
+        return self.desk.watch(kept.folder, on=kept.cluster, env=kept.env, files=kept.files)
 
     def action_again(self) -> None:
         if (item := self._at()) is not None:
@@ -185,6 +201,8 @@ def saves_card(item: Following, seen: Watched | None, now: datetime) -> Card:
     """One watch in full: how it stands, then each save, newest first."""
     card = Card().fact("folder", item.folder, "strong")
     card.fact("to", f"{item.cluster}  env {item.env}", "accent").state("state", say_watch(item))
+    if item.by_daemon:
+        card.fact("by", "the daemon, also when this app ends", "quiet")
     if item.error:
         card.fact("ended", item.error, "bad").fact("next", "r starts it again")
     if seen is not None:
