@@ -129,8 +129,10 @@ class Tree:
         return self._inside.setdefault(folder, {})
 
     def _touch(self, folder: str) -> None:
-        while self._hashes.pop(folder, None) is not None and folder:
+        self._hashes.pop(folder, None)
+        while folder:
             folder = folder.rpartition("/")[0]
+            self._hashes.pop(folder, None)
 
     def _hash(self, folder: str) -> bytes:
         if (known := self._hashes.get(folder)) is not None:
