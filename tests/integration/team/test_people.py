@@ -380,3 +380,27 @@ def test_the_keeper_may_what_nobody_could(database: SqlDatabase) -> None:
     groups.grant("ana", "ana", "/anywhere", Level.WRITE)
     with pytest.raises(BadInput):
         accounts.add_user(KEEPER)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/grants", {"principal": "ana", "folder": "/ana", "level": "read",
+                                "until": "9999-12-31T23:59:59-12:00"}),
+        ("PUT", "/v1/secrets", {"name": "/ana/x", "envelope": {"a": "x" * (5 << 20)}}),
+        ("PUT", "/v1/secrets", {"name": "/x", "envelope": {}}),
+        ("POST", "/v1/groups", {"name": "a\x1b[2J"}),
+        ("POST", "/v1/folders/move", {"old": "/ana", "new": "/bo"}),
+        ("POST", "/v1/tokens", {"scope": "read", "days": -1}),
+        ("PUT", "/v1/lanes", {"folder": "/ana/a", "after": "/ana/b", "approvals": 4711}),
+    ],
+)  # fmt: skip
+def test_what_no_store_takes_is_refused_in_words(
+    served: Served, method: str, path: str, body: dict[str, object]
+) -> None:
+    token = served.user("ana", scope="admin")
+    told = served.ask(method, path, token=token, body=body)
+    assert told.status in (400, 403, 413, 422), told.body
+    assert told.json["message"]
+    deep = b'{"name": "x", "envelope": ' + b'{"a":' * 700 + b"1" + b"}" * 701
+    assert served.ask("PUT", "/v1/secrets", token=token, data=deep).status == 400
