@@ -30,7 +30,7 @@ async def test_a_setting_is_set_and_unset(opened: Opened) -> None:
     async with opened() as pilot:
         app_of(pilot).do("config")
         await settle(pilot)
-        await pilot.press("end", "e")
+        await pilot.press("end", "up", "up", "e")  # autostop_mins
         await pilot.press(*["backspace"] * 4, *"30", "enter")
         await settle(pilot)
         assert config_file().read_text() == "autostop_mins = 30\n"

@@ -15,7 +15,7 @@ from rhdesk.access.levels import Level
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import AlreadyExists, BadInput, NotFound, Refused
-from rhdesk.models import Record
+from rhdesk.models import Record, SecretText
 from rhdesk.server.groups import KEEPER, Groups
 from rhdesk.server.sql import SqlDatabase
 from rhdesk.server.tokens import Accounts
@@ -404,3 +404,29 @@ def test_what_no_store_takes_is_refused_in_words(
     assert told.json["message"]
     deep = b'{"name": "x", "envelope": ' + b'{"a":' * 700 + b"1" + b"}" * 701
     assert served.ask("PUT", "/v1/secrets", token=token, data=deep).status == 400
+
+
+# ---------------------------------------------------------------- the team's secrets
+
+
+async def test_two_desks_keep_their_secrets_in_the_store(served: Served, log_in: LogIn) -> None:
+    said = SecretText("correct horse")
+    async with log_in("ana") as ana, log_in("bo") as bo:
+        await ana.make_group("ml", ["bo"], level="call")
+        told = await ana.use_store_keeper("/ml/secrets", said)
+        assert (told.name, told.where) == ("store", "/ml/secrets")
+        await ana.put_secret("openai", {"api_key": SecretText("sk-1")}, provider="openai")
+        with pytest.raises(Refused):
+            await bo.use_store_keeper("/ml/secrets", SecretText("wrong horse"))
+        assert (await bo.secret_keeper()).name == "sealed", "nothing has changed"
+        await bo.use_store_keeper("/ml/secrets", said)
+        assert [each.name for each in await bo.secrets()] == ["openai"]
+        assert (await bo.read_secret("openai"))["api_key"].reveal() == "sk-1"
+        with pytest.raises(Refused, match="may not write in /ml/secrets"):
+            await bo.put_secret("openai", {"api_key": SecretText("sk-2")})
+        await ana.change_group("ml", take=["bo"])
+        with pytest.raises(Refused, match="may not call"):
+            await bo.read_secret("openai")
+        assert await bo.secrets() == []
+        await ana.use_sealed()
+        assert await ana.secrets() == []
