@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -91,6 +92,31 @@ async def test_a_group_is_never_in_itself(log_in: LogIn) -> None:
         }  # fmt: skip
         await ana.move_group("c", "a")
         assert {g.name: g.members for g in await ana.groups()}["a"] == ("ana", "b", "c")
+
+
+def test_of_two_moves_that_together_make_a_circle_one_is_refused(database: SqlDatabase) -> None:
+    groups = Groups(database)
+    for name in ("a", "b"):
+        groups.make(KEEPER, name, level="none")
+    for _ in range(10):
+        refused: list[str] = []
+
+        def move(group: str, into: str, refused: list[str] = refused) -> None:
+            try:
+                groups.move(KEEPER, group, into)
+            except BadInput as exc:
+                refused.append(str(exc))
+
+        both = [threading.Thread(target=move, args=pair) for pair in (("a", "b"), ("b", "a"))]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join(30)
+        assert len(refused) == 1
+        with database.reading() as t:
+            assert sorted(map(len, t.teams().values())) == [0, 1]
+        for name in ("a", "b"):
+            groups.move(KEEPER, name, "")
 
 
 async def test_bad_input_is_told_with_what_a_right_one_looks_like(log_in: LogIn) -> None:
