@@ -16,7 +16,7 @@ from rhdesk import whole_file
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json
 from rhdesk.config import Settings
-from rhdesk.errors import BadInput, NotFound, SetupFailed
+from rhdesk.errors import BadInput, SetupFailed
 
 if TYPE_CHECKING:
     from rhdesk.server.sql import SqlDatabase
@@ -179,18 +179,14 @@ def revoke(token_id: str, database: str, as_json: bool) -> None:
 @_database
 @as_json
 def grant(principal: str, folder: str, level: str, database: str, as_json: bool) -> None:
-    """Let PRINCIPAL do LEVEL in FOLDER and below, as who runs the server."""
+    """Let PRINCIPAL, a user or group, do LEVEL in FOLDER and below, as who runs the server."""
     from rhdesk.access.levels import Level
     from rhdesk.server.bounds import read_folder
+    from rhdesk.server.groups import KEEPER, Groups
 
     folder = read_folder(folder)
     with _opened(database) as opened:
-        if principal not in list(opened.principals()):
-            raise NotFound(principal, kind="user")
-        with opened.writing() as t:
-            seq = t.next_seq()
-            t.grant(seq, principal, folder, Level[level.upper()])
-            t.note(seq, "the server's keeper", f"grant {level} to {principal}", folder)
+        Groups(opened).grant(KEEPER, principal, folder, Level[level.upper()])
     told = {"principal": principal, "folder": folder, "level": level}
     answer(told, as_json, lambda: output.note(f"{principal} may {level} in {folder}"))
 

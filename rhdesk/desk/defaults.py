@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from rhdesk.desk.lanes import LaneVerbs
-from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused
+from rhdesk.errors import BadInput, ConnectionFailed, NotFound, Refused, RhdeskError
 from rhdesk.models import DefaultSaid, Record, StoreState
 
 if TYPE_CHECKING:
     from rhdesk.config.group_layer import GroupDefaults
     from rhdesk.sync.names import ReplicaNames
 
+_EVERY_S: Final = 60.0
 LEAF: Final = "_defaults"
 """The name, in a folder, of what it says: a resource like others, with history and rights."""
 
@@ -84,6 +85,20 @@ class DefaultVerbs(LaneVerbs):
             with suppress(ConnectionFailed, Refused):
                 await self.policy()
         return state
+
+    async def stay_in_step(self) -> None:
+        """Send what waits and read what is new, as it happens, until cancelled.
+
+        One process at a time does; another that asks takes over when it ends. What of it counts
+        without a network, rights and defaults, is written down every minute.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.store_room.keep())
+            while True:
+                await asyncio.sleep(_EVERY_S)
+                with suppress(RhdeskError):
+                    await self._take_over_defaults()
+                    await self.policy()
 
     async def logout(self, *, discard: bool = False) -> StoreState:
         """Log out; what was read of the store is removed from this machine.

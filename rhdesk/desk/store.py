@@ -36,13 +36,6 @@ class StoreVerbs(Rooms):
         to be away."""
         return await self.store_room.nudge()
 
-    async def stay_in_step(self) -> None:
-        """Send what waits and read what is new, as it happens, until cancelled.
-
-        One process at a time does; another that asks takes over when it ends.
-        """
-        await self.store_room.keep()
-
     async def conflicts(self) -> list[Conflict]:
         """Writes that cannot both stand and wait for a decision, oldest first."""
         return await self.store_room.call(lambda names: names.conflicts())

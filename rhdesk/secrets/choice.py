@@ -85,13 +85,15 @@ class Choice:
             ) from exc
 
     def use_team(self, folder: str, passphrase: SecretText, line: Line) -> None:
-        """Keep secrets in the team's store from now on; it is asked for its list, and its keys
-        opened, first.
+        """Keep secrets in the team's store from now on; its keys are opened with the
+        passphrase first.
 
         Raises:
             Refused, ConnectionFailed: It does not answer so; nothing has changed.
         """
-        self._team(folder, passphrase, line).examine()
+        place = self._team_place(folder)
+        TeamKeeper(line, folder, place, passphrase).open_keys()
+        self._teams.pop(folder, None)
         self.use_sealed()
         self._beside("keeper").put(_CREDENTIAL, {"value": passphrase})
         data = msgspec.json.encode({"folder": folder})
@@ -149,9 +151,11 @@ class Choice:
         if line is None:
             raise Refused(f"the store keeps the secrets, in {folder}, and nobody asks it here")
         if folder not in self._teams:
-            place = self._folder / "team" / sha256(folder.encode()).hexdigest()[:16]
-            self._teams[folder] = TeamKeeper(line, folder, place, passphrase)
+            self._teams[folder] = TeamKeeper(line, folder, self._team_place(folder), passphrase)
         return self._teams[folder]
+
+    def _team_place(self, folder: str) -> Path:
+        return self._folder / "team" / sha256(folder.encode()).hexdigest()[:16]
 
     def _beside(self, name: str) -> SealedKeeper:
         return SealedKeeper(self._folder / name, self._keys)

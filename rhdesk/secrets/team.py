@@ -149,6 +149,15 @@ class TeamKeeper:
                     found.append(Finding(store="secrets", what=what, remedy=remedy))
         return found
 
+    def open_keys(self) -> None:
+        """See that the passphrase opens the team's keys; the first who comes makes them.
+
+        Raises:
+            Refused: It does not, or you may not read them.
+        """
+        self._fetch_ring()
+        self._keys.newest()
+
     # ---- the ring of root keys
 
     def _fetch_ring(self) -> None:

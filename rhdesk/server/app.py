@@ -96,7 +96,7 @@ class Handlers:
         """What `rhdesk.server.team` answers; of what it did, everybody hears."""
         body = None
         if route.takes is not None:
-            body = _convert(_whole(await _body(request, object)), route.takes)
+            body = _convert(await _body(request, object), route.takes)
         given = {**request.query_params, **request.path_params}
         for parameter in route.parameters:
             if parameter.required and not given.get(parameter.name):
@@ -550,8 +550,8 @@ async def _body(request: Request, kind: type[T]) -> T:
 
 def _convert(value: Any, kind: type[T]) -> T:
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as exc:
+        return msgspec.convert(_whole(value), kind)
+    except (msgspec.ValidationError, RecursionError) as exc:
         raise _fault(400, "bad_body", f"the body is not what this route takes: {exc}") from exc
 
 

@@ -154,6 +154,8 @@ class Groups:
             Refused: *by* is not admin of the folder.
             BadInput: *until* is over.
         """
+        if until is not None:
+            until = _in_utc(until)
         if until is not None and until <= self._now():
             raise BadInput(f"{until:%Y-%m-%d %H:%M} UTC is over; say a time that is to come")
         with self.database.writing() as t:
@@ -240,3 +242,10 @@ class Groups:
         self._known(t, member)
         if closes_a_circle(group, member, containers(t.teams())):
             raise BadInput(f"{group} is in {member}, or is it: {member} cannot be in {group}")
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise BadInput("until is no time that UTC has") from None

@@ -52,21 +52,17 @@ class Lanes:
         with self.database.writing() as t:
             self._see(t, by, lane.folder, Level.ADMIN)
             self._see_no_circle(t, lane)
-            seq = t.next_seq()
-            t.put_lane(seq, lane)
-            t.tell_of(seq, by)
+            t.put_lane(t.head().seq, lane)
             rule = f"after {lane.after}, {lane.approvals} approvals"
-            t.note(seq, by, "lane.lay", lane.folder, rule)
+            t.note(0, by, "lane.lay", lane.folder, rule)
 
     def lift(self, by: str, folder: str) -> None:
         """Let a folder be like any other again."""
         with self.database.writing() as t:
             self._see(t, by, folder, Level.ADMIN)
             self._lane(t, folder)
-            seq = t.next_seq()
             t.drop_lane(folder)
-            t.tell_of(seq, by)
-            t.note(seq, by, "lane.lift", folder)
+            t.note(0, by, "lane.lift", folder)
 
     def lanes(self, user: str) -> list[Lane]:
         """The lanes *user* may read, by folder."""
@@ -118,9 +114,7 @@ class Lanes:
                 note=note,
             )
             t.put_promotion(asked, stored.rid)
-            seq = t.next_seq()
-            t.tell_of(seq, by)
-            t.note(seq, by, "promote.ask", target, f"{source} rev {stored.rev}")
+            t.note(0, by, "promote.ask", target, f"{source} rev {stored.rev}")
             held_before = is_below(source, rule.folder)
             if held_before or not rule.approvals:
                 return self._finish(t, by, asked, stored)
@@ -139,9 +133,7 @@ class Lanes:
             if by == asked.asked_by:
                 raise Refused(f"{by} asked for it; somebody else has to approve")
             t.approve(promotion_id, by, self._now())
-            seq = t.next_seq()
-            t.tell_of(seq, by)
-            t.note(seq, by, "promote.approve", asked.target, promotion_id)
+            t.note(0, by, "promote.approve", asked.target, promotion_id)
             agreed, _ = _waiting(t, promotion_id)
             if len(agreed.approved_by) < self._lane(t, asked.lane).approvals:
                 return agreed
@@ -158,9 +150,7 @@ class Lanes:
                 self._see(t, by, asked.lane, Level.WRITE)
             told = msgspec.structs.replace(asked, state="withdrawn")
             t.put_promotion(told, rid)
-            seq = t.next_seq()
-            t.tell_of(seq, by)
-            t.note(seq, by, "promote.withdraw", asked.target, promotion_id)
+            t.note(0, by, "promote.withdraw", asked.target, promotion_id)
         return told
 
     # ---- underneath

@@ -17,7 +17,7 @@ _MOST: Final = 8
 """Connections kept open."""
 _MIGRATING: Final = 0x7268_6465_736B
 """Key of the advisory lock: two servers never migrate at once."""
-_WORDS: Final = schema.Words(
+WORDS: Final = schema.Words(
     'TEXT COLLATE "C"',
     "BYTEA",
     "SELECT 1 FROM pg_tables WHERE tablename = 'migration'"
@@ -44,12 +44,12 @@ class PostgresDatabase:
 
     def pending(self) -> list[Step]:
         with self._transaction("BEGIN READ ONLY") as execute:
-            return schema.pending(execute, _WORDS)
+            return schema.pending(execute, WORDS)
 
     def migrate(self) -> list[Step]:
         with self._transaction("BEGIN") as execute:
             execute("SELECT pg_advisory_xact_lock(?)", (_MIGRATING,))
-            return schema.migrate(execute, _WORDS)
+            return schema.migrate(execute, WORDS)
 
     def close(self) -> None:
         while not self._idle.empty():

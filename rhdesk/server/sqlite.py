@@ -20,9 +20,7 @@ from rhdesk.server.sql import SqlTables, Step
 
 _WAITS_S: Final = 30.0
 """For another process: a second server, a backup, the command line."""
-_WORDS: Final = schema.Words(
-    "TEXT", "BLOB", "SELECT 1 FROM sqlite_master WHERE name = 'migration'"
-)
+WORDS: Final = schema.Words("TEXT", "BLOB", "SELECT 1 FROM sqlite_master WHERE name = 'migration'")
 
 
 class SqliteDatabase:
@@ -49,12 +47,12 @@ class SqliteDatabase:
 
     def pending(self) -> list[Step]:
         with self._transaction("DEFERRED"):
-            return schema.pending(self._execute, _WORDS)
+            return schema.pending(self._execute, WORDS)
 
     def migrate(self) -> list[Step]:
         # Exclusive: a second server that starts meanwhile waits, and finds it done.
         with self._transaction("EXCLUSIVE"):
-            return schema.migrate(self._execute, _WORDS)
+            return schema.migrate(self._execute, WORDS)
 
     def close(self) -> None:
         with self._turn:

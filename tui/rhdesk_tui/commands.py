@@ -138,7 +138,7 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.show_access("rights", who=rest[0] if rest else "")),
     Verb("can", "can WHO ACTION NAME", "whether somebody may, and the chain that says so", "text",
          lambda app, rest: app.show_access("rights", can=rest)),
-    Verb("groups", "groups", "groups of people, and who is in them", "nothing",
+    Verb("group", "group", "groups of people, and who is in them", "nothing",
          lambda app, rest: app.show_access("groups")),
     Verb("lanes", "lanes", "dev, staging, prod: promote and approve", "nothing",
          lambda app, rest: app.show_access("lanes")),

@@ -16,12 +16,12 @@ import pytest
 from rhdesk.access.levels import Level
 from rhdesk.errors import BadSchema, DamagedStore, RhdeskError
 from rhdesk.server.backup import read_backup
-from rhdesk.server.postgres import _WORDS as POSTGRES_WORDS
+from rhdesk.server.postgres import WORDS as POSTGRES_WORDS
 from rhdesk.server.rows import moment, seal
 from rhdesk.server.schema import steps
 from rhdesk.server.serve import connect, open_database
 from rhdesk.server.sql import SqlDatabase, SqlTables
-from rhdesk.server.sqlite import _WORDS as SQLITE_WORDS
+from rhdesk.server.sqlite import WORDS as SQLITE_WORDS
 from rhdesk.server.tokens import Accounts
 from rhdesk.wire.canonical import spell
 from tests.integration.server.conftest import own_database

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from rhdesk.access.levels import Level
 from rhdesk.config import Settings
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import AlreadyExists, BadInput, NotFound, Refused
-from rhdesk.models import Record
+from rhdesk.models import Record, SecretText
 from rhdesk.server.groups import KEEPER, Groups
 from rhdesk.server.sql import SqlDatabase
 from rhdesk.server.tokens import Accounts
@@ -91,6 +92,31 @@ async def test_a_group_is_never_in_itself(log_in: LogIn) -> None:
         }  # fmt: skip
         await ana.move_group("c", "a")
         assert {g.name: g.members for g in await ana.groups()}["a"] == ("ana", "b", "c")
+
+
+def test_of_two_moves_that_together_make_a_circle_one_is_refused(database: SqlDatabase) -> None:
+    groups = Groups(database)
+    for name in ("a", "b"):
+        groups.make(KEEPER, name, level="none")
+    for _ in range(10):
+        refused: list[str] = []
+
+        def move(group: str, into: str, refused: list[str] = refused) -> None:
+            try:
+                groups.move(KEEPER, group, into)
+            except BadInput as exc:
+                refused.append(str(exc))
+
+        both = [threading.Thread(target=move, args=pair) for pair in (("a", "b"), ("b", "a"))]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join(30)
+        assert len(refused) == 1
+        with database.reading() as t:
+            assert sorted(map(len, t.teams().values())) == [0, 1]
+        for name in ("a", "b"):
+            groups.move(KEEPER, name, "")
 
 
 async def test_bad_input_is_told_with_what_a_right_one_looks_like(log_in: LogIn) -> None:
@@ -380,3 +406,53 @@ def test_the_keeper_may_what_nobody_could(database: SqlDatabase) -> None:
     groups.grant("ana", "ana", "/anywhere", Level.WRITE)
     with pytest.raises(BadInput):
         accounts.add_user(KEEPER)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/grants", {"principal": "ana", "folder": "/ana", "level": "read",
+                                "until": "9999-12-31T23:59:59-12:00"}),
+        ("PUT", "/v1/secrets", {"name": "/ana/x", "envelope": {"a": "x" * (5 << 20)}}),
+        ("PUT", "/v1/secrets", {"name": "/x", "envelope": {}}),
+        ("POST", "/v1/groups", {"name": "a\x1b[2J"}),
+        ("POST", "/v1/folders/move", {"old": "/ana", "new": "/bo"}),
+        ("POST", "/v1/tokens", {"scope": "read", "days": -1}),
+        ("PUT", "/v1/lanes", {"folder": "/ana/a", "after": "/ana/b", "approvals": 4711}),
+    ],
+)  # fmt: skip
+def test_what_no_store_takes_is_refused_in_words(
+    served: Served, method: str, path: str, body: dict[str, object]
+) -> None:
+    token = served.user("ana", scope="admin")
+    told = served.ask(method, path, token=token, body=body)
+    assert told.status in (400, 403, 413, 422), told.body
+    assert told.json["message"]
+    deep = b'{"name": "x", "envelope": ' + b'{"a":' * 700 + b"1" + b"}" * 701
+    assert served.ask("PUT", "/v1/secrets", token=token, data=deep).status == 400
+
+
+# ---------------------------------------------------------------- the team's secrets
+
+
+async def test_two_desks_keep_their_secrets_in_the_store(served: Served, log_in: LogIn) -> None:
+    said = SecretText("correct horse")
+    async with log_in("ana") as ana, log_in("bo") as bo:
+        await ana.make_group("ml", ["bo"], level="call")
+        told = await ana.use_store_keeper("/ml/secrets", said)
+        assert (told.name, told.where) == ("store", "/ml/secrets")
+        await ana.put_secret("openai", {"api_key": SecretText("sk-1")}, provider="openai")
+        with pytest.raises(Refused):
+            await bo.use_store_keeper("/ml/secrets", SecretText("wrong horse"))
+        assert (await bo.secret_keeper()).name == "sealed", "nothing has changed"
+        await bo.use_store_keeper("/ml/secrets", said)
+        assert [each.name for each in await bo.secrets()] == ["openai"]
+        assert (await bo.read_secret("openai"))["api_key"].reveal() == "sk-1"
+        with pytest.raises(Refused, match="may not write in /ml/secrets"):
+            await bo.put_secret("openai", {"api_key": SecretText("sk-2")})
+        await ana.change_group("ml", take=["bo"])
+        with pytest.raises(Refused, match="may not call"):
+            await bo.read_secret("openai")
+        assert await bo.secrets() == []
+        await ana.use_sealed()
+        assert await ana.secrets() == []
