@@ -67,7 +67,7 @@ async def test_a_command_nobody_knows_is_said_with_the_nearest(opened: Opened) -
     async with opened() as pilot:
         await pilot.press("colon", *"rnus", "enter")
         await settle(pilot)
-        assert "no command is called 'rnus'; did you mean runs?" in said(pilot)[0]
+        assert "no command is called 'rnus'; did you mean runs" in said(pilot)[0]
 
 
 async def test_the_filter_narrows_on_every_key_and_escape_clears_it(opened: Opened) -> None:
