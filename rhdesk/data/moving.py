@@ -40,7 +40,7 @@ class Moved(msgspec.Struct, frozen=True):
         return f"{self.files} files, {self.size_bytes / 1e6:.1f} MB{spared}"
 
 
-class Left(Exception):
+class Left(RhdeskError):
     """The copy was told to stop."""
 
 
