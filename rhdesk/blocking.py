@@ -115,6 +115,9 @@ class Desk:
     def read_data(self, place: str, *, limit: int = -1) -> bytes:
         return self.portal.call(partial(self.asynchronous.read_data, place, limit=limit))
 
+    def write_data(self, place: str, data: bytes) -> None:
+        self.portal.call(self.asynchronous.write_data, place, data)
+
     def hash_data(self, place: str) -> str:
         return self.portal.call(self.asynchronous.hash_data, place)
 

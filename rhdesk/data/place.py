@@ -7,13 +7,14 @@ import posixpath
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Final
 
 from fsspec.implementations.local import LocalFileSystem
 
 from rhdesk.data.faults import told
 from rhdesk.data.host_files import HostFiles
-from rhdesk.errors import BadInput, NotFound
+from rhdesk.errors import BadInput, NotFound, RhdeskError
 from rhdesk.models import Entry, Location
 
 PART: Final = ".rhdesk-part"
@@ -100,6 +101,25 @@ class Place:
         with told(self), self.files.open(self.path, "rb") as file:
             data: bytes = file.read(limit)
             return data
+
+    def write(self, data: bytes) -> None:
+        """Beside, then renamed: whoever reads finds what was there or all that is.
+
+        Raises:
+            BadInput: It is a folder.
+        """
+        if self.has_folders and self.kind() == "folder":
+            raise BadInput(f"{self} is a folder; name a file in it")
+        self.make_room()
+        part = self.at(f"{posixpath.join(posixpath.dirname(self.path), '.')}{token_hex(8)}{PART}")
+        try:
+            with told(self):
+                part.files.pipe_file(part.path, data)
+            part.rename(self)
+        except BaseException:
+            with suppress(RhdeskError):
+                part.remove()
+            raise
 
     def sha256(self) -> str:
         """Of what is in the file, as hexadecimal digits."""

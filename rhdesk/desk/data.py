@@ -37,6 +37,10 @@ class DataVerbs(ReachVerbs):
         """What a file holds, or its first *limit* bytes."""
         return await self._at(place, lambda found: found.read(limit))
 
+    async def write_data(self, place: str, data: bytes) -> None:
+        """Have a file hold *data*; what it held stays until all of that is written."""
+        await self._at(place, lambda found: found.write(data))
+
     async def hash_data(self, place: str) -> str:
         """SHA-256 of a file, as hexadecimal digits."""
         return await self._at(place, lambda found: found.sha256())
