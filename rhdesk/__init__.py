@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from rhdesk.handles.env import Env as Env
     from rhdesk.handles.env import conda_env as conda_env
     from rhdesk.handles.env import env as env
+    from rhdesk.handles.folder import File as File
+    from rhdesk.handles.folder import Folder as Folder
+    from rhdesk.handles.folder import file as file
+    from rhdesk.handles.folder import folder as folder
     from rhdesk.handles.function import Function as Function
     from rhdesk.handles.function import function as function
     from rhdesk.handles.module import Module as Module
@@ -54,6 +58,8 @@ _HOME = {
     "Cluster": "rhdesk.handles.cluster",
     "Desk": "rhdesk.blocking",
     "Env": "rhdesk.handles.env",
+    "File": "rhdesk.handles.folder",
+    "Folder": "rhdesk.handles.folder",
     "Function": "rhdesk.handles.function",
     "Module": "rhdesk.handles.module",
     "Resource": "rhdesk.handles.resource",
@@ -65,6 +71,8 @@ _HOME = {
     "current_folder": "rhdesk.handles.naming",
     "env": "rhdesk.handles.env",
     "exists": "rhdesk.handles.naming",
+    "file": "rhdesk.handles.folder",
+    "folder": "rhdesk.handles.folder",
     "function": "rhdesk.handles.function",
     "here": "rhdesk.handles.cluster",
     "ipython": "rhdesk.handles.naming",

@@ -34,6 +34,7 @@ from rhdesk.models import (
     DefaultSaid,
     Diff,
     Edge,
+    Entry,
     Env,
     EnvSpec,
     Exchanged,
@@ -113,6 +114,35 @@ class Desk:
 
     def close(self) -> None:
         self._open.close()
+
+    # ---- data
+
+    def list_data(self, place: str = ".") -> list[Entry]:
+        return self.portal.call(self.asynchronous.list_data, place)
+
+    def data_entry(self, place: str) -> Entry:
+        return self.portal.call(self.asynchronous.data_entry, place)
+
+    def read_data(self, place: str, *, limit: int = -1) -> bytes:
+        return self.portal.call(partial(self.asynchronous.read_data, place, limit=limit))
+
+    def write_data(self, place: str, data: bytes) -> None:
+        self.portal.call(self.asynchronous.write_data, place, data)
+
+    def hash_data(self, place: str) -> str:
+        return self.portal.call(self.asynchronous.hash_data, place)
+
+    def make_data_folder(self, place: str) -> None:
+        self.portal.call(self.asynchronous.make_data_folder, place)
+
+    def remove_data(self, place: str, *, recursive: bool = False) -> None:
+        self.portal.call(partial(self.asynchronous.remove_data, place, recursive=recursive))
+
+    def copy_data(self, source: str, target: str) -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.copy_data, source, target))
+
+    def move_data(self, source: str, target: str) -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.move_data, source, target))
 
     # ---- clusters
 

@@ -70,6 +70,7 @@ VERBS: Final[dict[str, Verb]] = {
         "secrets", "Secrets", "Secrets: ls, put, get, load from a provider, save there."
     ),
     "audit": Verb("audit", "Secrets", "What was done with secrets, by whom; verify: is it whole."),
+    "data": Verb("data", "Data", "Files of any system: ls, cp, mv, rm, cat, info, mkdir."),
     "put": Verb("objects", "Objects", "Keep a value on a cluster under a key."),
     "get": Verb("objects", "Objects", "The value under a key."),
     "keys": Verb("objects", "Objects", "Every key."),

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from rhdesk.config import Settings
 from rhdesk.desk.care import CareVerbs
 from rhdesk.desk.daemon import DaemonVerbs
+from rhdesk.desk.data import DataVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
-from rhdesk.desk.reach import ReachVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
@@ -38,7 +38,7 @@ class AsyncDesk(
     CareVerbs,
     SettingVerbs,
     SecretVerbs,
-    ReachVerbs,
+    DataVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 

@@ -153,12 +153,15 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     """
     from rhdesk.handles.cluster import Cluster
     from rhdesk.handles.env import Env
+    from rhdesk.handles.folder import File, Folder
     from rhdesk.handles.function import Function
     from rhdesk.handles.module import Module
 
     made: dict[str, Any] = {
         "cluster": Cluster.of_config,
         "env": Env.of_config,
+        "file": File.of_config,
+        "folder": Folder.of_config,
         "function": Function.of_config,
         "module": Module.of_config,
     }

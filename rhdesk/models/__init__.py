@@ -27,6 +27,8 @@ from rhdesk.models.code import Written as Written
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
 from rhdesk.models.defaults import DefaultSaid as DefaultSaid
+from rhdesk.models.data import Entry as Entry
+from rhdesk.models.data import Location as Location
 from rhdesk.models.env import Env as Env
 from rhdesk.models.env import EnvSpec as EnvSpec
 from rhdesk.models.exchanged import Exchanged as Exchanged

@@ -16,6 +16,8 @@ TOP = {
     "current_folder": "",
     "env": "reqs, conda_env, name, setup_cmds, env_vars, working_dir, dryrun",
     "exists": "name, resource_type",
+    "file": "data, name, path, system, data_config, dryrun",
+    "folder": "name, path, system, dryrun, local_mount, data_config",
     "function": "fn, name, system, env, resources, dryrun, load_secrets, serialize_notebook_fn, "
     "reqs, setup_cmds",
     "ipython": "",

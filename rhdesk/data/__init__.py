@@ -1,0 +1,1 @@
+"""Data: folders and files of any system, and moving them between systems, on fsspec."""

@@ -1,0 +1,66 @@
+"""``rh.folder`` and ``rh.file``, as a script uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rhdesk as rh
+from rhdesk.errors import AlreadyExists, BadInput
+from rhdesk.handles.session import close
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    close()
+
+
+def test_a_folder_goes_to_a_bucket_and_back(s3: str, tmp_path: Path) -> None:
+    made = rh.folder(path=str(tmp_path / "x")).mkdir()
+    made.put({"a": b"1", "b": "2"})
+    assert made.ls(full_paths=False) == ["a", "b"]
+    rh.folder(path="s3://handles").mkdir()
+    there = made.to("s3", path="handles/x")
+    assert (there.system, there.fsspec_url, there.is_local()) == (
+        "s3",
+        "s3://handles/x",
+        False,
+    )
+    assert there.get("b", mode="r") == "2"
+    back = there.to("here", path=str(tmp_path / "back"))
+    assert back.get("a") == b"1"
+    there.rm()
+    assert not there.exists_in_system()
+
+
+def test_what_is_there_is_not_overwritten_unless_that_is_said(tmp_path: Path) -> None:
+    made = rh.folder(path=str(tmp_path / "x")).mkdir()
+    made.put({"a": b"1"})
+    with pytest.raises(AlreadyExists):
+        made.put({"new": b"2", "a": b"2"})
+    assert made.ls(full_paths=False) == ["a"]
+    made.put({"a": b"2"}, overwrite=True)
+    assert made.get("a") == b"2"
+    with pytest.raises(BadInput):
+        made.put({"../out": b""})
+
+
+def test_a_file_is_saved_under_a_name_and_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rh.file(b"one", path=str(tmp_path / "f")).save("~/f")
+    found = rh.load("~/f")
+    assert isinstance(found, rh.File)
+    assert found.fetch() == b"one"
+    found.write("two")
+    assert rh.file(name="~/f").fetch() == b"two"
+    found.mv("here", path=str(tmp_path / "g"))
+    assert (tmp_path / "g").read_bytes() == b"two"
+    assert not (tmp_path / "f").exists()
+    with pytest.raises(BadInput, match="not dict"):
+        found.write({})  # type: ignore[arg-type]
+    assert (tmp_path / "g").read_bytes() == b"two"
