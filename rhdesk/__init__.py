@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from rhdesk.handles.naming import unset_folder as unset_folder
     from rhdesk.handles.resource import Resource as Resource
     from rhdesk.handles.secrets import Secrets as Secrets
+    from rhdesk.handles.table import Table as Table
+    from rhdesk.handles.table import table as table
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,7 @@ _HOME = {
     "Resource": "rhdesk.handles.resource",
     "RhdeskError": "rhdesk.errors",
     "Secrets": "rhdesk.handles.secrets",
+    "Table": "rhdesk.handles.table",
     "cluster": "rhdesk.handles.cluster",
     "conda_env": "rhdesk.handles.env",
     "configs": "rhdesk.handles.configs",
@@ -73,6 +76,7 @@ _HOME = {
     "module": "rhdesk.handles.module",
     "resources": "rhdesk.handles.naming",
     "set_folder": "rhdesk.handles.naming",
+    "table": "rhdesk.handles.table",
     "unset_folder": "rhdesk.handles.naming",
 }
 """Which module each public name lives in."""
@@ -90,6 +94,7 @@ __all__ = [
     "Resource",
     "RhdeskError",
     "Secrets",
+    "Table",
     "__version__",
     "cluster",
     "conda_env",
@@ -106,6 +111,7 @@ __all__ = [
     "obj_store",
     "resources",
     "set_folder",
+    "table",
     "unset_folder",
 ]
 

@@ -20,6 +20,7 @@ from rhdesk.desk.reach import ReachVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
+from rhdesk.desk.tables import TableVerbs
 from rhdesk.desk.watch import WatchVerbs
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class AsyncDesk(
     SettingVerbs,
     SecretVerbs,
     ReachVerbs,
+    TableVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 

@@ -155,12 +155,14 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     from rhdesk.handles.env import Env
     from rhdesk.handles.function import Function
     from rhdesk.handles.module import Module
+    from rhdesk.handles.table import Table
 
     made: dict[str, Any] = {
         "cluster": Cluster.of_config,
         "env": Env.of_config,
         "function": Function.of_config,
         "module": Module.of_config,
+        "table": Table.of_config,
     }
     kind = str(config.get("resource_type", ""))
     if kind not in made:

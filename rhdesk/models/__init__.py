@@ -57,6 +57,10 @@ from rhdesk.models.store import Conflict as Conflict
 from rhdesk.models.store import Rejected as Rejected
 from rhdesk.models.store import StoreState as StoreState
 from rhdesk.models.store import unit_of as unit_of
+from rhdesk.models.table import Column as Column
+from rhdesk.models.table import TableInfo as TableInfo
+from rhdesk.models.table import TablePage as TablePage
+from rhdesk.models.table import Written as Written
 
 __all__ = [
     "CODE",
@@ -70,6 +74,7 @@ __all__ = [
     "ClusterSpec",
     "ClusterState",
     "CodePlan",
+    "Column",
     "Conflict",
     "DaemonState",
     "Diff",
@@ -112,8 +117,11 @@ __all__ = [
     "StoreState",
     "Stream",
     "Synced",
+    "TableInfo",
+    "TablePage",
     "Values",
     "Version",
     "Watched",
+    "Written",
     "unit_of",
 ]

@@ -1,0 +1,1 @@
+"""Data: files and tables, wherever they are; entered when a verb first needs it."""
