@@ -79,6 +79,9 @@ def test_a_table_in_partitions_is_pruned_and_appended_to(desk: Desk, tmp_path: P
     assert (info.version, info.rows, info.partition_cols) == (2, 120, ("month",))
     march = desk.read_table(path, columns=["n"], where=[("month", "==", 3)])
     assert sorted(march["n"].to_pylist()) == list(range(2, 120, 3))
+    page = desk.table_page(path, offset=31, limit=60, columns=["n", "month"])
+    assert [month for _, month in page.rows] == [n % 3 + 1 for n, _ in page.rows]
+    assert len(page.rows) == 60
 
 
 def test_statistics_come_from_the_footers(desk: Desk, tmp_path: Path) -> None:
