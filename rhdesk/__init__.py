@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from rhdesk.handles.naming import unset_folder as unset_folder
     from rhdesk.handles.resource import Resource as Resource
     from rhdesk.handles.secrets import Secrets as Secrets
+    from rhdesk.handles.table import Table as Table
+    from rhdesk.handles.table import table as table
 
 __version__ = "0.1.0"
 
@@ -65,6 +67,7 @@ _HOME = {
     "Resource": "rhdesk.handles.resource",
     "RhdeskError": "rhdesk.errors",
     "Secrets": "rhdesk.handles.secrets",
+    "Table": "rhdesk.handles.table",
     "cluster": "rhdesk.handles.cluster",
     "conda_env": "rhdesk.handles.env",
     "configs": "rhdesk.handles.configs",
@@ -81,6 +84,7 @@ _HOME = {
     "module": "rhdesk.handles.module",
     "resources": "rhdesk.handles.naming",
     "set_folder": "rhdesk.handles.naming",
+    "table": "rhdesk.handles.table",
     "unset_folder": "rhdesk.handles.naming",
 }
 """Which module each public name lives in."""
@@ -98,6 +102,7 @@ __all__ = [
     "Resource",
     "RhdeskError",
     "Secrets",
+    "Table",
     "__version__",
     "cluster",
     "conda_env",
@@ -114,6 +119,7 @@ __all__ = [
     "obj_store",
     "resources",
     "set_folder",
+    "table",
     "unset_folder",
 ]
 

@@ -65,6 +65,9 @@ from rhdesk.models import (
     Step,
     StoreState,
     Synced,
+    TableInfo,
+    TablePage,
+    TableWritten,
     TokenTold,
     Values,
     Version,
@@ -837,6 +840,128 @@ class Desk:
     def exchange(self, remote: str = "origin") -> Exchanged:
         return self.portal.call(self.asynchronous.exchange, remote)
 
+    # ---- tables
+
+    def table_info(self, path: str, *, options: Mapping[str, Any] | None = None) -> TableInfo:
+        return self.portal.call(partial(self.asynchronous.table_info, path, options=options))
+
+    def table_page(
+        self,
+        path: str,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TablePage:
+        return self.portal.call(
+            partial(
+                self.asynchronous.table_page,
+                path,
+                offset=offset,
+                limit=limit,
+                columns=columns,
+                where=where,
+                options=options,
+            )
+        )
+
+    def read_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return self.portal.call(
+            partial(
+                self.asynchronous.read_table, path, columns=columns, where=where, options=options
+            )
+        )
+
+    def stream_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        batch_size: int = 65_536,
+        drop_last: bool = False,
+        shuffle_seed: int | None = None,
+        shuffle_buffer_size: int | None = None,
+        prefetch: int = 4,
+        options: Mapping[str, Any] | None = None,
+    ) -> Iterator[Any]:
+        make = partial(
+            self.asynchronous.stream_table,
+            path,
+            columns=columns,
+            where=where,
+            batch_size=batch_size,
+            drop_last=drop_last,
+            shuffle_seed=shuffle_seed,
+            shuffle_buffer_size=shuffle_buffer_size,
+            prefetch=prefetch,
+            options=options,
+        )
+        return self.iterate(make, ahead=1)  # a batch may be large
+
+    def write_table(
+        self,
+        data: Any,
+        path: str,
+        *,
+        mode: str = "new",
+        format: str = "parquet",
+        partition_cols: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TableWritten:
+        return self.portal.call(
+            partial(
+                self.asynchronous.write_table,
+                data,
+                path,
+                mode=mode,
+                format=format,
+                partition_cols=partition_cols,
+                options=options,
+            )
+        )
+
+    def copy_table(
+        self,
+        source: str,
+        path: str,
+        *,
+        mode: str = "new",
+        format: str = "parquet",
+        partition_cols: Sequence[str] = (),
+    ) -> TableWritten:
+        return self.portal.call(
+            partial(
+                self.asynchronous.copy_table,
+                source,
+                path,
+                mode=mode,
+                format=format,
+                partition_cols=partition_cols,
+            )
+        )
+
+    def table_sql(
+        self,
+        path: str,
+        statement: str,
+        *,
+        limit: int = 1000,
+        options: Mapping[str, Any] | None = None,
+    ) -> TablePage:
+        return self.portal.call(
+            partial(self.asynchronous.table_sql, path, statement, limit=limit, options=options)
+        )
+
     # ---- the daemon
 
     def daemon(self) -> DaemonState:
@@ -922,13 +1047,13 @@ class Desk:
 
     # ---- underneath
 
-    def iterate(self, make: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
+    def iterate(self, make: Callable[[], AsyncGenerator[T]], ahead: int = _BATCH) -> Iterator[T]:
         """Pull an async generator from a plain thread.
 
         One task on the loop owns the generator from first item to close, so leaving early --
         ``break``, an exception, Ctrl-C at any instruction -- is always the same act: cancel it.
         """
-        send, receive = create_memory_object_stream[T](_BATCH)
+        send, receive = create_memory_object_stream[T](ahead)
 
         async def pump() -> None:
             async with send, aclosing(make()) as items:

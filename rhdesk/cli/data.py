@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import click
 
-from rhdesk.cli import output
+from rhdesk.cli import output, tables
 from rhdesk.cli.running import answer, as_json, at_desk
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput
@@ -134,3 +134,7 @@ def _show(entries: list[Entry]) -> None:
         for each in entries
     ]
     output.print_table(("PATH", "KIND", "BYTES", "CHANGED"), rows)
+
+
+for command in (tables.schema, tables.head, tables.sql, tables.write):
+    data.add_command(command)

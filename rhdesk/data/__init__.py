@@ -1,1 +1,1 @@
-"""Data: folders and files of any system, and moving them between systems, on fsspec."""
+"""Data: files, folders and tables, wherever they are; entered when a verb first needs it."""

@@ -20,6 +20,7 @@ from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
+from rhdesk.desk.tables import TableVerbs
 from rhdesk.desk.team_audit import TeamAuditVerbs
 from rhdesk.desk.watch import WatchVerbs
 
@@ -39,6 +40,7 @@ class AsyncDesk(
     SettingVerbs,
     SecretVerbs,
     DataVerbs,
+    TableVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 

@@ -156,6 +156,7 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     from rhdesk.handles.folder import File, Folder
     from rhdesk.handles.function import Function
     from rhdesk.handles.module import Module
+    from rhdesk.handles.table import Table
 
     made: dict[str, Any] = {
         "cluster": Cluster.of_config,
@@ -164,6 +165,7 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
         "folder": Folder.of_config,
         "function": Function.of_config,
         "module": Module.of_config,
+        "table": Table.of_config,
     }
     kind = str(config.get("resource_type", ""))
     if kind not in made:

@@ -26,9 +26,9 @@ from rhdesk.models.code import Watched as Watched
 from rhdesk.models.code import Written as Written
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
-from rhdesk.models.defaults import DefaultSaid as DefaultSaid
 from rhdesk.models.data import Entry as Entry
 from rhdesk.models.data import Location as Location
+from rhdesk.models.defaults import DefaultSaid as DefaultSaid
 from rhdesk.models.env import Env as Env
 from rhdesk.models.env import EnvSpec as EnvSpec
 from rhdesk.models.exchanged import Exchanged as Exchanged
@@ -70,6 +70,10 @@ from rhdesk.models.store import Conflict as Conflict
 from rhdesk.models.store import Rejected as Rejected
 from rhdesk.models.store import StoreState as StoreState
 from rhdesk.models.store import unit_of as unit_of
+from rhdesk.models.table import Column as Column
+from rhdesk.models.table import TableInfo as TableInfo
+from rhdesk.models.table import TablePage as TablePage
+from rhdesk.models.table import TableWritten as TableWritten
 
 __all__ = [
     "CODE",
@@ -84,6 +88,7 @@ __all__ = [
     "ClusterSpec",
     "ClusterState",
     "CodePlan",
+    "Column",
     "Conflict",
     "DaemonState",
     "DefaultSaid",
@@ -133,6 +138,9 @@ __all__ = [
     "StoreState",
     "Stream",
     "Synced",
+    "TableInfo",
+    "TablePage",
+    "TableWritten",
     "TokenTold",
     "Values",
     "Version",

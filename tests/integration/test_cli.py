@@ -116,6 +116,10 @@ ARGUMENTS = {
     "autostop": ["here", "30"],
     "env make": ["e"],
     "env drop": ["e"],
+    "data schema": ["no-such.parquet"],
+    "data head": ["no-such.parquet"],
+    "data sql": ["no-such.parquet", "select 1"],
+    "data write": ["no-such.parquet", "copy"],
 }
 """What a command needs beside its name."""
 

@@ -26,6 +26,8 @@ TOP = {
     "module": "cls, name, system, env, dryrun",
     "resources": "path, full_paths",
     "set_folder": "path, create",
+    "table": "data, name, path, system, data_config, partition_cols, mkdir, dryrun, stream_format, "
+    "metadata",
     "unset_folder": "",
 }
 RESOURCE = {
@@ -101,6 +103,14 @@ MODULE = {
     "set_async": "key, value",
     "to": "system, env, name",
 }
+TABLE = {
+    "exists_in_system": "",
+    "fetch": "columns",
+    "get_metadata": "key",
+    "set_metadata": "key, val",
+    "stream": "batch_size, drop_last, shuffle_seed, shuffle_buffer_size, prefetch_batches",
+    "write": "mode",
+}
 WANTED = [
     *((rh, name, takes) for name, takes in TOP.items()),
     *((rh.Resource, name, takes) for name, takes in RESOURCE.items()),
@@ -108,6 +118,7 @@ WANTED = [
     *((rh.Env, name, takes) for name, takes in ENV.items()),
     *((rh.Function, name, takes) for name, takes in FUNCTION.items()),
     *((rh.Module, name, takes) for name, takes in MODULE.items()),
+    *((rh.Table, name, takes) for name, takes in TABLE.items()),
 ]
 
 

@@ -1,0 +1,87 @@
+"""A table as batches for training: of one size, shuffled within a buffer if wanted."""
+
+# pyright: basic
+# pyarrow ships no types; mypy reads it as Any.
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from rhdesk.data.tables import Condition, Opened, batches
+from rhdesk.errors import BadInput
+
+
+def stream(
+    table: Opened,
+    *,
+    columns: Sequence[str] | None = None,
+    where: Sequence[Condition] = (),
+    batch_size: int = 65_536,
+    drop_last: bool = False,
+    shuffle_seed: int | None = None,
+    shuffle_buffer_size: int | None = None,
+    prefetch: int = 4,
+) -> Iterator[Any]:
+    """Record batches of *batch_size* rows.
+
+    In memory are *prefetch* batches, and the buffer of the shuffle, which is 16 batches unless it
+    is said; a row leaves the buffer only for the batch it is part of.
+    """
+    if batch_size < 1 or prefetch < 0:
+        raise BadInput(
+            f"a batch has a row at least: {batch_size}; prefetch is 0 or more: {prefetch}"
+        )
+    if shuffle_buffer_size is not None and shuffle_buffer_size < 1:
+        raise BadInput(f"a shuffle needs a buffer of a row at least, not {shuffle_buffer_size}")
+    read = batches(table, columns=columns, where=where, batch_rows=batch_size, ahead=prefetch)
+    if shuffle_seed is not None or shuffle_buffer_size is not None:
+        read = _shuffled(read, Random(shuffle_seed), shuffle_buffer_size or 16 * batch_size)
+    return _sized(read, batch_size, drop_last=drop_last)
+
+
+def _shuffled(read: Iterator[Any], random: Random, size: int) -> Iterator[Any]:
+    """The rows of each full buffer in random order; half of it stays for the next."""
+    held: list[Any] = []
+    rows = 0
+    for batch in read:
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= size:
+            mixed = _mixed(held, random)
+            gone = max(1, rows // 2)
+            yield mixed.slice(0, gone)
+            held, rows = [mixed.slice(gone)], rows - gone
+    if rows:
+        yield _mixed(held, random)
+
+
+def _mixed(held: list[Any], random: Random) -> Any:
+    table = pa.Table.from_batches(held)
+    order = list(range(table.num_rows))
+    random.shuffle(order)
+    return table.take(order).combine_chunks().to_batches()[0]
+
+
+def _sized(read: Iterator[Any], size: int, *, drop_last: bool) -> Iterator[Any]:
+    held: list[Any] = []
+    rows = 0
+    for batch in read:
+        held.append(batch)
+        rows += batch.num_rows
+        while rows >= size:
+            first = held[0]
+            if first.num_rows >= size:  # nothing is copied where files and batches agree
+                yield first.slice(0, size)
+                held[0] = first.slice(size)
+            else:
+                table = pa.Table.from_batches(held)
+                yield table.slice(0, size).combine_chunks().to_batches()[0]
+                held = table.slice(size).to_batches()
+            rows -= size
+            held = [each for each in held if each.num_rows]
+    if rows and not drop_last:
+        yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]

@@ -1,0 +1,173 @@
+"""Tables: rows behind pyarrow, in files anywhere. Reading is done in threads."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rhdesk.desk.names import NameVerbs
+from rhdesk.models import TableInfo, TablePage, TableWritten
+
+_END: Final = object()
+
+
+class TableVerbs(NameVerbs):
+    async def table_info(
+        self, path: str, *, options: Mapping[str, Any] | None = None
+    ) -> TableInfo:
+        """Columns, rows and statistics of a table, from its footers.
+
+        Args:
+            options: What the file system of *path* wants to know: fsspec's words.
+
+        Raises:
+            NotFound: Nothing is there.
+            BadInput: It is no table, or one that is cut off.
+        """
+        from rhdesk.data.tables import info, open_table
+
+        return await to_thread(lambda: info(open_table(path, options)))
+
+    async def table_page(
+        self,
+        path: str,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TablePage:
+        """Rows from *offset* on, as JSON can hold them.
+
+        Args:
+            where: ``("delay", ">=", 30)``; several must all hold.
+        """
+        from rhdesk.data.tables import open_table, page
+
+        return await to_thread(
+            lambda: page(
+                open_table(path, options),
+                offset=offset,
+                limit=limit,
+                columns=columns,
+                where=where,
+            )
+        )
+
+    async def read_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """All of it as a pyarrow table; it has to fit in memory."""
+        from rhdesk.data.tables import open_table, whole
+
+        return await to_thread(
+            lambda: whole(open_table(path, options), columns=columns, where=where)
+        )
+
+    async def stream_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        batch_size: int = 65_536,
+        drop_last: bool = False,
+        shuffle_seed: int | None = None,
+        shuffle_buffer_size: int | None = None,
+        prefetch: int = 4,
+        options: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Any]:
+        """pyarrow record batches of *batch_size* rows each; the last may be shorter.
+
+        Args:
+            drop_last: Leave out a last one that is shorter.
+            shuffle_seed: Shuffle, the same way for the same seed.
+            shuffle_buffer_size: Among how many rows; more is nearer to a real shuffle.
+            prefetch: How many batches may be read ahead.
+        """
+        from rhdesk.data.streams import stream
+        from rhdesk.data.tables import open_table
+
+        def begin() -> Iterator[Any]:
+            return stream(
+                open_table(path, options),
+                columns=columns,
+                where=where,
+                batch_size=batch_size,
+                drop_last=drop_last,
+                shuffle_seed=shuffle_seed,
+                shuffle_buffer_size=shuffle_buffer_size,
+                prefetch=prefetch,
+            )
+
+        batches = await to_thread(begin)
+        while (batch := await to_thread(next, batches, _END)) is not _END:
+            yield batch
+
+    async def write_table(
+        self,
+        data: Any,
+        path: str,
+        *,
+        mode: str = "new",
+        format: str = "parquet",
+        partition_cols: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TableWritten:
+        """Write a table wholly or not at all; see `rhdesk.data.writing.write`."""
+        from rhdesk.data.writing import write
+
+        return await to_thread(
+            lambda: write(
+                data,
+                path,
+                mode=mode,
+                format=format,
+                partition_cols=partition_cols,
+                options=options,
+            )
+        )
+
+    async def copy_table(
+        self,
+        source: str,
+        path: str,
+        *,
+        mode: str = "new",
+        format: str = "parquet",
+        partition_cols: Sequence[str] = (),
+    ) -> TableWritten:
+        """Write the rows of one table as another, a batch at a time."""
+        from rhdesk.data.tables import open_table
+        from rhdesk.data.writing import write
+
+        return await to_thread(
+            lambda: write(
+                open_table(source).dataset,
+                path,
+                mode=mode,
+                format=format,
+                partition_cols=partition_cols,
+            )
+        )
+
+    async def table_sql(
+        self,
+        path: str,
+        statement: str,
+        *,
+        limit: int = 1000,
+        options: Mapping[str, Any] | None = None,
+    ) -> TablePage:
+        """What a statement answers; the table is called ``t`` in it."""
+        from rhdesk.data.sql import query
+        from rhdesk.data.tables import open_table
+
+        return await to_thread(lambda: query(open_table(path, options), statement, limit=limit))
