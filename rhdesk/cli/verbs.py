@@ -77,7 +77,6 @@ VERBS: Final[dict[str, Verb]] = {
     "rename-key": Verb("objects", "Objects", "Give a value another key."),
     "rmkey": Verb("objects", "Objects", "Delete keys."),
     "clear": Verb("objects", "Objects", "Delete every key."),
-    "data": Verb("data", "Data", "Tables: info, schema, head, sql, write."),
     "server": Verb(
         "server", "The store", "The remote store: run one, its users and tokens, backups."
     ),
