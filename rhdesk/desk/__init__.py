@@ -17,7 +17,7 @@ from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.reach import ReachVerbs
-from rhdesk.desk.secrets import SecretVerbs
+from rhdesk.desk.sending import SendingVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
 from rhdesk.desk.team_audit import TeamAuditVerbs
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 class AsyncDesk(
     TeamAuditVerbs,
     WatchVerbs,
+    SendingVerbs,
     HistoryVerbs,
     LineageVerbs,
     ObjectVerbs,
@@ -37,7 +38,6 @@ class AsyncDesk(
     StoreVerbs,
     CareVerbs,
     SettingVerbs,
-    SecretVerbs,
     ReachVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
