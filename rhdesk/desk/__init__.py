@@ -6,6 +6,7 @@ one noun, and a room is entered, and its library imported, when a verb first nee
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ class AsyncDesk(
         """
         desk = cls(settings or Settings.load())
         desk.asks = asks
+        desk.loop = asyncio.get_running_loop()
         try:
             yield desk
         finally:

@@ -243,7 +243,10 @@ class Keys:
     def _ask(self, what: str) -> str:
         said = self._passphrase(what)
         if not said:
-            raise Refused("the secrets are locked, and nobody is here to give the passphrase")
+            raise Refused(
+                "the secrets are locked, and nobody is here to give the passphrase; a program finds "
+                "it in the file that RHDESK_PASSPHRASE_FILE names"
+            )
         return said
 
 

@@ -17,7 +17,13 @@ KEY = 'p/ss+w"ord\\9 %'
 
 @pytest.mark.parametrize(
     "spelled",
-    [KEY, json.dumps(KEY), repr(KEY), quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode()],
+    [
+        KEY,
+        json.dumps(KEY),
+        repr(KEY),
+        quote(KEY, safe=""),
+        base64.b64encode(KEY.encode()).decode(),
+    ],
 )
 def test_a_value_is_found_however_it_is_spelled(spelled: str) -> None:
     redaction = Redaction({"db.password": KEY})
