@@ -237,8 +237,14 @@ class Keys:
             kept = [line for line in lines if not line.startswith(f"{ring.guard_id} ")]
             if any(not line.startswith("#") for line in kept):
                 _put(self._key_file, "".join(kept).encode())
-            else:
+                return
+            try:
                 self._key_file.unlink()
+            except OSError as exc:
+                raise StoreUnwritable(
+                    f"{self._key_file} opens nothing any more, and cannot be removed: "
+                    f"{exc.strerror}; remove it yourself"
+                ) from exc
 
     def _ask(self, what: str) -> str:
         said = self._passphrase(what)
