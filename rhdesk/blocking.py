@@ -867,6 +867,39 @@ class Desk:
             )
         )
 
+    def table_count(
+        self,
+        path: str,
+        *,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> int:
+        return self.portal.call(
+            partial(self.asynchronous.table_count, path, where=where, options=options)
+        )
+
+    def export_table(
+        self,
+        path: str,
+        file: str,
+        *,
+        format: str = "",
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TableWritten:
+        return self.portal.call(
+            partial(
+                self.asynchronous.export_table,
+                path,
+                file,
+                format=format,
+                columns=columns,
+                where=where,
+                options=options,
+            )
+        )
+
     def read_table(
         self,
         path: str,

@@ -63,6 +63,34 @@ def head(
 
 @click.command()
 @click.argument("path")
+@click.option("--where", multiple=True, help="Only rows where: 'dep_delay >= 30'; again for and.")
+@as_json
+def count(path: str, where: tuple[str, ...], as_json: bool) -> None:
+    """How many rows the table at PATH has."""
+    conditions = [_condition(each) for each in where]
+    found = at_desk(lambda desk: desk.table_count(path, where=conditions))
+    answer(found, as_json, lambda: output.print_text(f"{found:,}"))
+
+
+@click.command()
+@click.argument("path")
+@click.argument("file")
+@click.option("-c", "--column", multiple=True, help="This column; again for another.")
+@click.option("--where", multiple=True, help="Only rows where: 'dep_delay >= 30'; again for and.")
+@as_json
+def export(
+    path: str, file: str, column: tuple[str, ...], where: tuple[str, ...], as_json: bool
+) -> None:
+    """Write rows of the table at PATH as FILE, which ends in .csv, .parquet or .jsonl."""
+    conditions = [_condition(each) for each in where]
+    done = at_desk(
+        lambda desk: desk.export_table(path, file, columns=column or None, where=conditions)
+    )
+    answer(done, as_json, lambda: output.note(f"{done.rows:,} rows in {done.path}"))
+
+
+@click.command()
+@click.argument("path")
 @click.argument("statement")
 @click.option("--limit", default=1000, show_default=True, help="At most so many rows.")
 @as_json

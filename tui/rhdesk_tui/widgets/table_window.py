@@ -1,0 +1,167 @@
+"""The few thousand rows of a table that are in memory, out of however many there are."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from rhdesk.errors import RhdeskError
+from rhdesk.models import TablePage
+from rhdesk_tui.table_cells import kept
+
+PAGE: Final = 256
+"""Rows read at once."""
+BLOCK: Final = 24
+"""Columns read at once: of a table with a thousand of them, those in sight."""
+KEPT_PAGES: Final = 48
+_AT_ONCE: Final = 2
+
+Fetch = Callable[[int, int, Sequence[str]], Awaitable[TablePage]]
+"""First row, how many at most, which columns."""
+Key = tuple[int, int]
+"""Which page, which block of columns."""
+Page = Sequence[Sequence[Any]]
+
+
+class Missing:
+    """Stands for a cell that is on its way."""
+
+
+MISSING: Final = Missing()
+
+
+class TableWindow:
+    """A cache of pages over *fetch*, bounded whatever is scrolled through.
+
+    Args:
+        columns: Every column there is to read, in order.
+        total: How many rows there are, if that is known.
+        start: Begins one `read` in a worker.
+        arrived: Is told that rows came, or that there are fewer than was thought.
+        failed: Is told why rows did not come.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        columns: Sequence[str],
+        total: int | None,
+        *,
+        start: Callable[[Key], None],
+        arrived: Callable[[Key], None],
+        failed: Callable[[RhdeskError], None],
+    ) -> None:
+        self.columns = tuple(columns)
+        self.total = total
+        self.shrunk_from: int | None = None
+        """How many rows there were said to be, if there are fewer."""
+        self._fetch = fetch
+        self._start, self._arrived, self._failed = start, arrived, failed
+        self._pages: OrderedDict[Key, Page] = OrderedDict()
+        self._wanted: list[Key] = []
+        self._under_way: set[Key] = set()
+        self._gave_up: set[Key] = set()
+        self._seen = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows can be scrolled to; of an unknown number, one page more than was seen."""
+        return self._seen + PAGE if self.total is None else self.total
+
+    @property
+    def held(self) -> int:
+        """Cells in memory."""
+        return sum(len(page) * len(page[0]) for page in self._pages.values() if page)
+
+    @property
+    def is_reading(self) -> bool:
+        return bool(self._under_way)
+
+    def cell(self, row: int, column: int) -> Any:
+        """The cell, or `MISSING`.
+
+        Args:
+            column: Which of `columns`.
+        """
+        page = self._pages.get((row // PAGE, column // BLOCK))
+        at = row % PAGE
+        if page is None or at >= len(page):
+            return MISSING
+        return page[at][column % BLOCK]
+
+    def page(self, key: Key) -> Page:
+        return self._pages.get(key, ())
+
+    def has(self, row: int, column: int) -> bool:
+        return (row // PAGE, column // BLOCK) in self._pages
+
+    def want(self, rows: range, columns: Sequence[int], *, ahead: int = 0) -> None:
+        """These rows are in sight; read them, and then the page beyond them.
+
+        What was wanted before and has not been begun is forgotten: only where the eye is counts.
+
+        Args:
+            ahead: 1 if the eye moves down, -1 if up; 0 reads nothing ahead.
+        """
+        blocks = sorted({column // BLOCK for column in columns}) or [0]
+        first, last = rows.start // PAGE, max(rows.stop - 1, rows.start) // PAGE
+        numbers = list(range(first, last + 1))
+        if ahead:
+            numbers.append(last + 1 if ahead > 0 else first - 1)
+        end = self.rows
+        keys = [(n, b) for n in numbers for b in blocks if n >= 0 and n * PAGE < max(end, 1)]
+        for key in keys:
+            if key in self._pages:
+                self._pages.move_to_end(key)
+        self._wanted = [key for key in keys if key not in self._pages]
+        self._pump()
+
+    def forget_failures(self) -> None:
+        """Try again what could not be read."""
+        self._gave_up.clear()
+
+    def _pump(self) -> None:
+        while self._wanted and len(self._under_way) < _AT_ONCE:
+            key = self._wanted.pop(0)
+            if key not in self._under_way and key not in self._gave_up:
+                self._under_way.add(key)
+                self._start(key)
+
+    async def read(self, key: Key) -> None:
+        """Bring one page in; what goes wrong is told, and not tried again by itself."""
+        try:
+            await self.load(key)
+        except RhdeskError as exc:
+            self._gave_up.add(key)
+            self._failed(exc)
+        finally:
+            self._under_way.discard(key)
+        self._arrived(key)
+        self._pump()
+
+    async def load(self, key: Key) -> None:
+        """The same, for those who wait for it."""
+        number, block = key
+        names = self.columns[block * BLOCK : (block + 1) * BLOCK]
+        found = await self._fetch(number * PAGE, PAGE, names)
+        page = [tuple(kept(cell) for cell in row) for row in found.rows]
+        self._note_end(number * PAGE, len(page))
+        self._pages[key] = page
+        self._pages.move_to_end(key)
+        while len(self._pages) > KEPT_PAGES:
+            self._pages.popitem(last=False)
+
+    def _note_end(self, offset: int, got: int) -> None:
+        end = offset + got
+        if got:
+            self._seen = max(self._seen, end)
+        if self.total is None:
+            if got < PAGE:
+                self.total = end
+        elif end < min(offset + PAGE, self.total):
+            self.shrunk_from = max(self.shrunk_from or 0, self.total)
+            self.total = end
+            self._pages = OrderedDict(
+                (key, page) for key, page in self._pages.items() if key[0] * PAGE < end
+            )
