@@ -31,6 +31,10 @@ FORMATS: Final = {
 """What a file's ending says it is, as pyarrow calls it."""
 
 
+_FRUGAL: Final = ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
+"""By default pyarrow reads whatever of a file may be wanted before it gives the first row."""
+
+
 class Opened(NamedTuple):
     path: str
     fs: Any
@@ -227,6 +231,7 @@ def batches(
     where: Sequence[Condition] = (),
     batch_rows: int = 65_536,
     ahead: int = 4,
+    scan: Any = None,
 ) -> Iterator[Any]:
     """Record batches in the order of the rows, none longer than *batch_rows*.
 
@@ -242,6 +247,7 @@ def batches(
             batch_size=batch_rows,
             batch_readahead=ahead,
             fragment_readahead=1,
+            fragment_scan_options=scan,
         )
         for batch in scanner.to_batches():
             if batch.num_rows:
@@ -280,7 +286,10 @@ def page(
     if table.format == "parquet" and not where:
         skip, source = _enter(table, offset)
     rows: list[tuple[Any, ...]] = []
-    for batch in batches(source, columns=columns, where=where, batch_rows=8192, ahead=1):
+    scan = _FRUGAL if table.format == "parquet" else None
+    for batch in batches(
+        source, columns=columns, where=where, batch_rows=8192, ahead=1, scan=scan
+    ):
         if skip >= batch.num_rows:
             skip -= batch.num_rows
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -259,16 +260,33 @@ def with_past(desk: FakeDesk) -> FakeDesk:
     return desk
 
 
-def with_tables(desk: FakeDesk, folder: Path) -> str:
-    """The same house with a table of flights in *folder*, saved as ~/flights; returns its path."""
+def with_tables(desk: FakeDesk, folder: Path, *, made: bytes = b"") -> str:
+    """The same house with a table of flights in *folder*, saved as ~/flights; returns its path.
+
+    Args:
+        made: What the file holds, where that is known from the last time.
+    """
     path = folder / "flights.parquet"
+    if made:
+        path.write_bytes(made)
+    else:
+        pq.write_table(_flights(), path, row_group_size=2_000)
+    config = {"path": str(path), "system": "file", "data_config": {}, "partition_cols": []}
+    desk.records["~/flights"] = Record(
+        name="~/flights", resource_type="table", config=config, version="c0ffee00" * 5,
+        saved_at=NOW - timedelta(hours=1),
+    )  # fmt: skip
+    return str(path)
+
+
+def _flights() -> Any:
     numbers = range(20_000)
     carriers, places = ("UA", "AA", "B6", "DL", "EV"), ("IAH", "MIA", "BQN", "ATL", "ORD", "SFO")
     late = [
         None if n % 97 == 0 else round(12 * math.sin(n / 40) + n * 7919 % 61 - 22.5, 1)
         for n in numbers
     ]
-    table = pa.table(
+    return pa.table(
         {
             "flight": pa.array([1000 + n * 7919 % 5000 for n in numbers], pa.int32()),
             "scheduled": pa.array(
@@ -291,13 +309,6 @@ def with_tables(desk: FakeDesk, folder: Path) -> str:
             ],
         }
     )  # fmt: skip
-    pq.write_table(table, path, row_group_size=2_000)
-    config = {"path": str(path), "system": "file", "data_config": {}, "partition_cols": []}
-    desk.records["~/flights"] = Record(
-        name="~/flights", resource_type="table", config=config, version="c0ffee00" * 5,
-        saved_at=NOW - timedelta(hours=1),
-    )  # fmt: skip
-    return str(path)
 
 
 def with_team(desk: FakeDesk) -> FakeDesk:

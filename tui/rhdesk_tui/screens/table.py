@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from rhdesk.foreign import clean
@@ -42,7 +42,7 @@ from rhdesk_tui.workplace import Workplace
 
 _MOST_ANSWERED: Final = 10_000
 """Rows of an answer to SQL; it is held in memory."""
-_SETTLED_S: Final = 0.08
+_SETTLED_S: Final = 0.15
 """The pane beside the rows follows the cursor once it rests so long."""
 
 
@@ -73,6 +73,7 @@ class TableScreen(Page):
         self._was = workplace.tables.setdefault(source.title, Place())
         self._view = TableView()
         self._busy = ""
+        self._rest: Timer | None = None
         self._told = ""
         self._whole: tuple[int, str, Any] | None = None
 
@@ -81,6 +82,7 @@ class TableScreen(Page):
             with Vertical(id="rows", classes="pane"):
                 yield TableGrid()
                 yield Static(id="note")
+                yield Static(id="foot")
             with VerticalScroll(id="aside", classes="pane"):
                 yield CardView()
 
@@ -224,6 +226,13 @@ class TableScreen(Page):
     def _moved(self) -> None:
         self._remember()
         self._dress_foot()
+        if self._rest is None:
+            self._rest = self.set_timer(_SETTLED_S, self._rested)
+        else:
+            self._rest.reset()
+
+    def _rested(self) -> None:
+        self._rest = None
         self.begin(self._describe, "aside")
 
     def _dress(self) -> None:
@@ -266,12 +275,12 @@ class TableScreen(Page):
         said.append(f"col {grid.number + 1}/{len(grid.columns)}")
         if self._was.hidden:
             said.append(f"{len(self._was.hidden)} hidden")
-        self.query_one("#rows").border_subtitle = Content(" · ".join(said))
+        # Not the border's subtitle: with that all of the pane would be drawn again on every key.
+        self.query_one("#foot", Static).update(Content(" · ".join(said)), layout=False)
 
     # ---- the pane beside
 
     async def _describe(self) -> None:
-        await asyncio.sleep(_SETTLED_S)
         grid = self.grid
         if grid.window is None or self.info is None:
             return

@@ -113,6 +113,7 @@ class TableGrid(ScrollView, can_focus=True):
         self._at = 0
         self._left = 0
         self._direction = 0
+        self._base = Style.null()
         self._measured = 0
         self._slots: tuple[object, list[Slot]] = ((), [])
 
@@ -296,9 +297,13 @@ class TableGrid(ScrollView, can_focus=True):
 
     # ---- drawing
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base = self.rich_style  # once for all lines: Textual works it out anew every time
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self._base
         row = self.scroll_offset.y + y - HEAD
         if self.window is None or (y >= HEAD and row >= self.window.rows):
             return Strip.blank(width, base)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from rhdesk.errors import RhdeskError
@@ -60,6 +60,7 @@ class TableWindow:
         self._start, self._arrived, self._failed = start, arrived, failed
         self._pages: OrderedDict[Key, Page] = OrderedDict()
         self._wanted: list[Key] = []
+        self._ahead: list[Key] = []
         self._under_way: set[Key] = set()
         self._gave_up: set[Key] = set()
         self._seen = 0
@@ -106,24 +107,29 @@ class TableWindow:
         """
         blocks = sorted({column // BLOCK for column in columns}) or [0]
         first, last = rows.start // PAGE, max(rows.stop - 1, rows.start) // PAGE
-        numbers = list(range(first, last + 1))
-        if ahead:
-            numbers.append(last + 1 if ahead > 0 else first - 1)
-        end = self.rows
-        keys = [(n, b) for n in numbers for b in blocks if n >= 0 and n * PAGE < max(end, 1)]
+        self._wanted = self._missing(range(first, last + 1), blocks)
+        beyond = [last + 1 if ahead > 0 else first - 1] if ahead else []
+        self._ahead = self._missing(beyond, blocks)
+        self._pump()
+
+    def _missing(self, numbers: Iterable[int], blocks: Sequence[int]) -> list[Key]:
+        last = (max(self.rows, 1) - 1) // PAGE
+        keys = [(number, block) for number in numbers for block in blocks if 0 <= number <= last]
         for key in keys:
             if key in self._pages:
                 self._pages.move_to_end(key)
-        self._wanted = [key for key in keys if key not in self._pages]
-        self._pump()
+        return [key for key in keys if key not in self._pages]
 
     def forget_failures(self) -> None:
         """Try again what could not be read."""
         self._gave_up.clear()
 
     def _pump(self) -> None:
-        while self._wanted and len(self._under_way) < _AT_ONCE:
-            key = self._wanted.pop(0)
+        """Begin what is wanted; what is only likely to be wanted waits until nothing else is."""
+        while len(self._under_way) < (_AT_ONCE if self._wanted else 1):
+            if not self._wanted and not self._ahead:
+                return
+            key = (self._wanted or self._ahead).pop(0)
             if key not in self._under_way and key not in self._gave_up:
                 self._under_way.add(key)
                 self._start(key)
