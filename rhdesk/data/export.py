@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from rhdesk.data.tables import Condition, Opened, as_json, batches, expression, spoken
+from rhdesk.data.tables import Condition, Opened, as_json, batches, expression, frugal, spoken
 from rhdesk.errors import AlreadyExists, BadInput, RhdeskError, StoreUnwritable
 from rhdesk.models import TableWritten
 
@@ -50,7 +50,7 @@ def export(
         raise BadInput(f"{file} is exported as none of {', '.join(FORMATS)}: let it end in one")
     rows = 0
     with _beside(target) as part:
-        found = batches(table, columns=columns, where=where)
+        found = batches(table, columns=columns, where=where, scan=frugal(table))
         schema = table.dataset.schema
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])

@@ -31,10 +31,6 @@ FORMATS: Final = {
 """What a file's ending says it is, as pyarrow calls it."""
 
 
-_FRUGAL: Final = ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
-"""By default pyarrow reads whatever of a file may be wanted before it gives the first row."""
-
-
 class Opened(NamedTuple):
     path: str
     fs: Any
@@ -286,10 +282,10 @@ def page(
     if table.format == "parquet" and not where:
         skip, source = _enter(table, offset)
     rows: list[tuple[Any, ...]] = []
-    scan = _FRUGAL if table.format == "parquet" else None
-    for batch in batches(
-        source, columns=columns, where=where, batch_rows=8192, ahead=1, scan=scan
-    ):
+    found = batches(
+        source, columns=columns, where=where, batch_rows=8192, ahead=1, scan=frugal(table)
+    )
+    for batch in found:
         if skip >= batch.num_rows:
             skip -= batch.num_rows
             continue
@@ -301,6 +297,13 @@ def page(
             break
     names = columns if columns is not None else table.dataset.schema.names
     return TablePage(path=table.path, columns=tuple(names), offset=offset, rows=tuple(rows))
+
+
+def frugal(table: Opened) -> Any:
+    """How to scan it and hold little: else pyarrow reads far more of a file than the next rows."""
+    if table.format != "parquet":
+        return None
+    return ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
 
 
 def _enter(table: Opened, offset: int) -> tuple[int, Opened]:

@@ -217,6 +217,21 @@ async def test_sql_answers_in_the_same_rows(opened: Opened, flights: str) -> Non
         await until(pilot, lambda: "col 3/10" in text_of(pilot))
 
 
+async def test_what_takes_long_is_given_up_with_escape(
+    opened: Opened, desk: FakeDesk, flights: str
+) -> None:
+    async with opened() as pilot:
+        grid = await open_table(pilot)
+        desk.table_gate.clear()
+        await typed(pilot, "f", "distance > 4900")
+        assert "◐ filtering…" in text_of(pilot)
+        await pilot.press("down", "escape")
+        await until(pilot, lambda: "◐" not in text_of(pilot))
+        assert (grid.row, grid.value) == (1, 3919)
+        assert "z goes back" not in text_of(pilot)
+        desk.table_gate.set()
+
+
 async def test_columns_are_frozen_hidden_and_shown_again(opened: Opened, flights: str) -> None:
     async with opened() as pilot:
         grid = await open_table(pilot)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeGuard
 
 from rich.cells import cell_len
 
 from rhdesk.foreign import clean, clean_block
+from rhdesk.models import Column
 from rhdesk_tui.widgets.resource_list import fit
 from rhdesk_tui.wording import Tone, as_json
 
@@ -86,6 +87,17 @@ def kind_of_values(values: Iterable[Any]) -> Kind:
     if there and all(_is_number(value) for value in there):
         return "number"
     return "nested" if any(isinstance(value, dict | list) for value in there) else "text"
+
+
+def column_of(name: str, values: Sequence[Any]) -> Column:
+    """What cells that are all here tell of their column."""
+    kind = kind_of_values(values)
+    there = [value for value in values if value is not None]
+    is_ordered = kind == "number" or all(isinstance(value, str) for value in there)
+    bounds = (min(there), max(there)) if there and is_ordered else (None, None)
+    return Column(
+        name=name, type=kind, nulls=len(values) - len(there), least=bounds[0], most=bounds[1]
+    )
 
 
 def short_type(arrow_type: str) -> str:

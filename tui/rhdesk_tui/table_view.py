@@ -129,11 +129,16 @@ def spell(condition: Condition) -> str:
 
 
 def _spelled(value: Any) -> str:
-    return value if isinstance(value, str) else as_json(value)
+    """A value so that `_value` reads the same: text that looks like a number is quoted."""
+    if isinstance(value, str) and isinstance(_value(value), str):
+        return value
+    return as_json(value)
 
 
 def as_cli(source: TableSource, view: TableView, row: int) -> str:
-    """What is on screen as a command."""
+    """What is on screen as a command; "" where there is none that says it."""
+    if any(how in {"in", "not in"} for _, how, _ in view.where):
+        return ""
     if view.sql:
         return cli("data", "sql", source.place, view.sql)
     words = ["data", "head", source.place]

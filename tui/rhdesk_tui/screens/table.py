@@ -16,9 +16,10 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
+from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
 from rhdesk.models import Column, Step, StepState, TableInfo, TablePage
-from rhdesk_tui import table_cards
+from rhdesk_tui import table_cards, table_cells
 from rhdesk_tui.cards import Card
 from rhdesk_tui.messages import BeginJob, OfferCopies
 from rhdesk_tui.page import Page
@@ -75,6 +76,7 @@ class TableScreen(Page):
         self._busy = ""
         self._rest: Timer | None = None
         self._told = ""
+        self._answer: TablePage | None = None
         self._whole: tuple[int, str, Any] | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -122,24 +124,31 @@ class TableScreen(Page):
     async def _open(self) -> None:
         try:
             self.info = await self.desk.table_info(self.source.place, options=self.source.options)
-            await self._switch(self._was.view, row=self._was.row, column=self._was.column)
+            await self._go_back_to(self._was)
         finally:
             self._say_busy("")
 
-    async def _switch(
-        self, view: TableView, *, row: int = 0, column: str = "", past: TableView | None = None
-    ) -> None:
-        """Look at other rows; those that are shown stay until the first of the others are here.
+    async def _go_back_to(self, was: Place) -> None:
+        """Look at what was looked at; if that cannot be any more, at all rows."""
+        row, column = was.row, was.column
+        try:
+            await self._switch(was.view, row=row, column=column)
+        except BadInput as exc:
+            if was.view == TableView():
+                raise
+            self.complain(str(exc))
+            was.past.clear()
+            await self._switch(TableView(), row=row, column=column)
 
-        Args:
-            past: What `z` goes back to from there.
-        """
+    async def _switch(self, view: TableView, *, row: int = 0, column: str = "") -> None:
+        """Look at other rows; those that are shown stay until the first of the others are here."""
         info = self.info
         if info is None:
             return
         was = self._was
         names, total = [each.name for each in info.columns], info.rows
         fetch: Fetch = partial(self._fetch, view)
+        answer: TablePage | None = None
         if view.sql:
             answer = await self.desk.table_sql(
                 self.source.place, view.sql, limit=_MOST_ANSWERED, options=self.source.options
@@ -153,9 +162,8 @@ class TableScreen(Page):
         if window.total is not None and row >= window.total:
             row = max(window.total - 1, 0)
             await window.load((row // PAGE, 0))
-        if past is not None:
-            was.past.append(past)
         self._view = view
+        self._answer = answer
         self.grid.signs = self._signs()
         types = {} if view.sql else {each.name: each.type for each in info.columns}
         here = column or self.grid.column
@@ -312,15 +320,20 @@ class TableScreen(Page):
 
     def _column_card(self, name: str) -> Card:
         rows = self.info.rows if self.info else None
+        if self._answer is not None:
+            rows = len(self._answer.rows)
         near = nearby(self.grid, name)
         draw = table_cards.column_card if self.has_class("-wide") else table_cards.column_line
         return draw(self._column(name), near, rows, self._aside_width)
 
     def _column(self, name: str) -> Column:
-        """What the files tell of a column; of one that SQL made, only that it is one."""
-        columns = self.info.columns if self.info and not self._view.sql else ()
+        """What the files tell of a column; of one that SQL made, what its cells do."""
+        if self._answer is not None and name in self._answer.columns:
+            at = self._answer.columns.index(name)
+            return table_cells.column_of(name, [row[at] for row in self._answer.rows])
+        columns = self.info.columns if self.info else ()
         found = next((each for each in columns if each.name == name), None)
-        return found or Column(name=name, type="answer to SQL")
+        return found or Column(name=name, type="")
 
     def _cells(self) -> dict[str, Any]:
         """The row under the cursor, as far as it is kept."""
@@ -337,12 +350,8 @@ class TableScreen(Page):
         return self._whole[2]
 
     async def _read_row(self, row: int, names: Sequence[str]) -> dict[str, Any]:
-        if self._view.sql:
-            answer = await self.desk.table_sql(
-                self.source.place, self._view.sql, limit=_MOST_ANSWERED,
-                options=self.source.options,
-            )  # fmt: skip
-            whole = dict(zip(answer.columns, answer.rows[row], strict=True))
+        if self._answer is not None:
+            whole = dict(zip(self._answer.columns, self._answer.rows[row], strict=True))
             return {name: whole[name] for name in names}
         page = await self._fetch(self._view, row, 1, names)
         if not page.rows:
@@ -371,12 +380,16 @@ class TableScreen(Page):
 
     def _change(self, view: TableView, what: str, *, undo: bool = True) -> None:
         """Show another view once its first rows are here; what is shown stays until then."""
-        past = self._view if undo else None
+        before = self._view
 
         async def work() -> None:
             self._say_busy(what)
             try:
-                await self._switch(view, past=past)
+                await self._switch(view)
+                if undo:
+                    self._was.past.append(before)
+                else:
+                    self._was.past.pop()
             finally:
                 self._say_busy("")
 
@@ -398,7 +411,7 @@ class TableScreen(Page):
 
     def action_undo(self) -> None:
         if self._was.past:
-            self._change(self._was.past.pop(), "going back", undo=False)
+            self._change(self._was.past[-1], "going back", undo=False)
 
     def entered(self, sign: str, text: str) -> None:
         window = self.grid.window
@@ -510,7 +523,9 @@ class TableScreen(Page):
         return super().check_action(action, parameters)
 
     def action_back(self) -> None:
-        if self._was.aside != "column":
+        if self._busy and self.grid.window is not None:
+            self.workers.cancel_group(self, "open")
+        elif self._was.aside != "column":
             self._show_aside(self._was.aside)
             self.grid.focus()
         else:
