@@ -29,6 +29,7 @@ from rhdesk.models import (
     Cluster,
     ClusterSpec,
     CodePlan,
+    ColumnProfile,
     Conflict,
     DaemonState,
     DefaultSaid,
@@ -853,6 +854,7 @@ class Desk:
         limit: int = 50,
         columns: Sequence[str] | None = None,
         where: Sequence[tuple[str, str, Any]] = (),
+        order_by: tuple[str, bool] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> TablePage:
         return self.portal.call(
@@ -863,8 +865,16 @@ class Desk:
                 limit=limit,
                 columns=columns,
                 where=where,
+                order_by=order_by,
                 options=options,
             )
+        )
+
+    def column_profile(
+        self, path: str, column: str, *, options: Mapping[str, Any] | None = None
+    ) -> ColumnProfile:
+        return self.portal.call(
+            partial(self.asynchronous.column_profile, path, column, options=options)
         )
 
     def table_count(

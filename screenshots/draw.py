@@ -286,7 +286,9 @@ async def table(pilot: Pilot[None], desk: FakeDesk) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with_tables(desk, Path(folder))
         await _do(pilot, "table ~/flights")
-        await pilot.press("!", "right", "right", "right", "right", *["down"] * 4)
+        await pilot.press("!", "right", "right", "right", "right", "S")
+        await _settle(pilot)
+        await pilot.press(*["down"] * 4)
         await _settle(pilot)
 
 
@@ -304,7 +306,7 @@ async def table_schema(pilot: Pilot[None], desk: FakeDesk) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with_tables(desk, Path(folder))
         await _do(pilot, "table ~/flights")
-        await pilot.press("@", *"50%", "enter", "D")
+        await pilot.press("@", *"50%", "enter", "right", "right", "D")
         await _settle(pilot)
 
 

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any, Final
 
 from rhdesk.desk.names import NameVerbs
-from rhdesk.models import TableInfo, TablePage, TableWritten
+from rhdesk.models import ColumnProfile, TableInfo, TablePage, TableWritten
 
 _END: Final = object()
 
@@ -38,15 +38,27 @@ class TableVerbs(NameVerbs):
         limit: int = 50,
         columns: Sequence[str] | None = None,
         where: Sequence[tuple[str, str, Any]] = (),
+        order_by: tuple[str, bool] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> TablePage:
         """Rows from *offset* on, as JSON can hold them.
 
         Args:
             where: ``("delay", ">=", 30)``; several must all hold.
+            order_by: A column, and whether its largest value comes first; null is last.
         """
         from rhdesk.data.tables import open_table, page
 
+        if order_by is not None:
+            from rhdesk.data.sorting import sorted_page
+
+            order = order_by
+            return await to_thread(
+                lambda: sorted_page(
+                    open_table(path, options), order,
+                    offset=offset, limit=limit, columns=columns, where=where,
+                )
+            )  # fmt: skip
         return await to_thread(
             lambda: page(
                 open_table(path, options),
@@ -56,6 +68,15 @@ class TableVerbs(NameVerbs):
                 where=where,
             )
         )
+
+    async def column_profile(
+        self, path: str, column: str, *, options: Mapping[str, Any] | None = None
+    ) -> ColumnProfile:
+        """How the values of a column are spread; all of the column is read, nothing of it kept."""
+        from rhdesk.data.profile import profile
+        from rhdesk.data.tables import open_table
+
+        return await to_thread(lambda: profile(open_table(path, options), column))
 
     async def table_count(
         self,

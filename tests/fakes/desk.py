@@ -503,6 +503,12 @@ class FakeDesk(AsyncDesk):
         await self.table_gate.wait()
         return await super().table_page(path, **asked)
 
+    async def column_profile(
+        self, path: str, column: str, *, options: Mapping[str, Any] | None = None
+    ) -> models.ColumnProfile:
+        self._note("column_profile", column)
+        return await super().column_profile(path, column, options=options)
+
     async def table_count(self, path: str, **asked: Any) -> int:
         self._note("table_count", asked)
         return await super().table_count(path, **asked)

@@ -197,6 +197,70 @@ async def test_a_filter_that_nothing_passes_says_so_and_goes_back(
         await until(pilot, lambda: "row 1 of 20,000" in text_of(pilot))
 
 
+async def test_rows_are_sorted_both_ways_and_left_as_they_were(
+    opened: Opened, desk: FakeDesk, flights: str
+) -> None:
+    async with opened((140, 40)) as pilot:
+        grid = await open_table(pilot)
+        late = pq.read_table(flights)["arr_delay"].to_pylist()
+        there = sorted(value for value in late if value is not None)
+        grid.select_column("arr_delay")
+        await pilot.press("s")
+        await until(pilot, lambda: "arr_delay ▲ · z goes back" in text_of(pilot))
+        assert [grid.value_at(row, "arr_delay") for row in range(40)] == there[:40]
+        await pilot.press("S")
+        await until(pilot, lambda: "arr_delay ▼ · z goes back" in text_of(pilot))
+        assert grid.value == there[-1]
+        pages = sum(verb == "table_page" for verb, _ in desk.asked)
+        await pilot.press(*["pagedown"] * 12)
+        await until(pilot, lambda: grid.value == there[-1 - grid.row])
+        assert sum(verb == "table_page" for verb, _ in desk.asked) == pages, "a span is read once"
+        await pilot.press("G")
+        await until(pilot, lambda: grid.value is None)  # null comes last
+        await typed(pilot, "f", "carrier == UA")
+        await until(pilot, lambda: "carrier == UA · arr_delay ▼" in text_of(pilot))
+        assert {grid.value_at(row, "carrier") for row in range(30)} == {"UA"}
+        await pilot.press("S")
+        await until(pilot, lambda: "▼" not in text_of(pilot))
+
+
+async def test_what_has_no_order_says_so(opened: Opened, flights: str) -> None:
+    async with opened() as pilot:
+        grid = await open_table(pilot)
+        grid.select_column("weather")
+        await pilot.press("s")
+        await until(pilot, lambda: any("has no order to sort by" in each for each in said(pilot)))
+        assert grid.value_at(0, "flight") == 1000
+
+
+async def test_a_small_table_s_columns_are_profiled_unasked(
+    opened: Opened, desk: FakeDesk, flights: str
+) -> None:
+    async with opened((140, 40)) as pilot:
+        grid = await open_table(pilot)
+        grid.select_column("arr_delay")
+        await pilot.press("down")
+        await until(pilot, lambda: "the tallest bar is" in text_of(pilot))
+        assert "▁" in text_of(pilot)
+        grid.select_column("carrier")
+        await pilot.press("down")
+        await until(pilot, lambda: "The commonest values" in text_of(pilot))
+        assert "5 different values" in text_of(pilot)
+
+
+async def test_a_large_table_s_columns_are_profiled_when_asked(
+    opened: Opened, desk: FakeDesk, flights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rhdesk_tui.screens.table._SMALL_BYTES", 10)
+    async with opened((140, 40)) as pilot:
+        await open_table(pilot)
+        await pilot.press("down")
+        await until(pilot, lambda: "p reads the column" in text_of(pilot))
+        assert not [verb for verb, _ in desk.asked if verb == "column_profile"]
+        await pilot.press("p")
+        await until(pilot, lambda: "the tallest bar is" in text_of(pilot))
+
+
 async def test_sql_answers_in_the_same_rows(opened: Opened, flights: str) -> None:
     async with opened((140, 40)) as pilot:
         grid = await open_table(pilot)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich.cells import chop_cells
+from rich.cells import cell_len, chop_cells
 from textual.content import Content
 
 from rhdesk.foreign import clean
-from rhdesk.models import Column, TableInfo
+from rhdesk.models import Column, ColumnProfile, TableInfo
 from rhdesk_tui.cards import Card
-from rhdesk_tui.table_cells import Cut, kind_of, short_type, whole
+from rhdesk_tui.table_cells import Cut, Field, kind_of, short_type, shown, whole
+from rhdesk_tui.widgets.resource_list import fit
 from rhdesk_tui.wording import STYLES, Tone, count, many, size
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -43,8 +44,14 @@ def facts_of(card: Card, column: Column, rows: int | None) -> Card:
     return card
 
 
-def column_line(column: Column, values: Sequence[float], rows: int | None, width: int) -> Card:
-    """A column in three lines, for a low screen."""
+def column_line(
+    column: Column,
+    values: Sequence[float],
+    rows: int | None,
+    width: int,
+    profile: ColumnProfile | None = None,
+) -> Card:
+    """A column in two lines, for a low screen."""
     bounds = ""
     if column.least is not None:
         bounds = f"{_bound(column.least)} … {_bound(column.most)}"
@@ -53,12 +60,32 @@ def column_line(column: Column, values: Sequence[float], rows: int | None, width
         nulls += f" ({column.nulls / rows:.1%})"
     said = "   ".join(part for part in (short_type(column.type), bounds, nulls) if part)
     card = Card().row(Content.styled(clean(said), ""))
-    return card.row(_spark(values, width))
+    if profile is not None and profile.bins:
+        told = (f"  {_bound(profile.least)} … {_bound(profile.most)}, all rows", STYLES["quiet"])
+        return card.row(Content.assemble((bars(profile.bins), "$primary"), told))
+    if profile is not None and profile.top:
+        top = "   ".join(f"{_top(value)} {count(n)}" for value, n in profile.top[:8])
+        return card.row(Content.styled(top, STYLES["quiet"]))
+    line = sparkline(values, min(width // 2, 48))
+    if not line:
+        return card
+    told = (f"  {min(values):,.6g} … {max(values):,.6g} about the cursor", STYLES["quiet"])
+    return card.row(Content.assemble((line, "$primary"), told))
 
 
-def column_card(column: Column, values: Sequence[float], rows: int | None, width: int) -> Card:
+def column_card(
+    column: Column,
+    values: Sequence[float],
+    rows: int | None,
+    width: int,
+    profile: ColumnProfile | None = None,
+) -> Card:
     card = Card().fact("column", column.name, "strong").fact("type", column.type, "accent")
     facts_of(card, column, rows)
+    if profile is not None:
+        _add_profile(card, profile, width)
+    elif kind_of(column.type) != "nested":
+        card.fact("", "p reads the column for its histogram", "quiet")
     if line := sparkline(values, width):
         card.heading("In the rows about the cursor")
         card.row(Content.styled(line, "$primary"))
@@ -66,12 +93,61 @@ def column_card(column: Column, values: Sequence[float], rows: int | None, width
     return card
 
 
-def _spark(values: Sequence[float], width: int) -> Content:
-    line = sparkline(values, min(width // 2, 48))
-    if not line:
-        return Content("")
-    told = f"  {min(values):,.6g} … {max(values):,.6g} about the cursor"
-    return Content.assemble((line, "$primary"), (told, STYLES["quiet"]))
+def _add_profile(card: Card, profile: ColumnProfile, width: int) -> None:
+    if profile.bins:
+        card.heading("In all rows")
+        lines = tall_bars(_fitted(profile.bins, width), 6)
+        for line in lines:
+            card.row(Content.styled(line, "$primary"))
+        low, high = _bound(profile.least), _bound(profile.most)
+        wide = len(lines[0])
+        card.row(Content.styled(low + high.rjust(max(wide - len(low), len(high) + 1)), "$quiet"))
+        card.line(f"the tallest bar is {many(max(profile.bins), 'row')}", "quiet")
+    elif profile.top:
+        card.heading("The commonest values")
+        most = profile.top[0][1]
+        wide = min(max(cell_len(_top(value)) for value, _ in profile.top), width // 2)
+        room = max(width - wide - 12, 4)
+        for value, number in profile.top:
+            text = fit(_top(value), wide)
+            pad = " " * (wide - cell_len(text) + 1)
+            bar = "█" * max(round(number / most * room), 1)
+            card.row(
+                Content.assemble(text, pad, (bar, "$primary"), (f" {count(number)}", "$quiet"))
+            )
+        if profile.distinct is not None:
+            card.line(many(profile.distinct, "different value"), "quiet")
+        elif not profile.is_exact:
+            card.line("of very many values the rarest were not counted", "quiet")
+
+
+def bars(bins: Sequence[int]) -> str:
+    """One row of bars; what is not nothing has one at least."""
+    most = max(bins) or 1
+    return "".join(" " if not n else _BARS[max(round(n / most * 7), 0)] for n in bins)
+
+
+def tall_bars(bins: Sequence[int], height: int) -> list[str]:
+    """The same in several rows, top to bottom."""
+    most = max(bins) or 1
+    eighths = [max(round(n / most * height * 8), 1 if n else 0) for n in bins]
+    full = " " + _BARS
+    return [
+        "".join(full[max(0, min(each - row * 8, 8))] for each in eighths)
+        for row in range(height - 1, -1, -1)
+    ]
+
+
+def _fitted(bins: Sequence[int], width: int) -> Sequence[int]:
+    """As many bins as there is room for: each the sum of neighbours, or as wide as it can be."""
+    step = -(-len(bins) // max(width, 1))
+    found = [sum(bins[at : at + step]) for at in range(0, len(bins), step)]
+    return [each for each in found for _ in range(max(width // len(found), 1))]
+
+
+def _top(value: Any) -> str:
+    text = shown(value, Field("", "", "text", 1)).text
+    return text if value != "" else "(empty)"
 
 
 def schema_card(info: TableInfo, here: str, hidden: Sequence[str]) -> Card:

@@ -146,6 +146,8 @@ def as_cli(source: TableSource, view: TableView, row: int) -> str:
         words += ["--from", str(row)]
     for condition in view.where:
         words += ["--where", spell(condition)]
+    if view.order:
+        words += ["--sort", view.order[0], *(["--desc"] if view.order[1] else [])]
     return cli(*words)
 
 

@@ -18,13 +18,13 @@ from textual.widgets import Static
 
 from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
-from rhdesk.models import Column, Step, StepState, TableInfo, TablePage
+from rhdesk.models import Column, ColumnProfile, Step, StepState, TableInfo, TablePage
 from rhdesk_tui import table_cards, table_cells
 from rhdesk_tui.cards import Card
 from rhdesk_tui.messages import BeginJob, OfferCopies
 from rhdesk_tui.page import Page
 from rhdesk_tui.spellings import Spelling, cli
-from rhdesk_tui.table_cells import Cut, as_text
+from rhdesk_tui.table_cells import Cut, as_text, kind_of
 from rhdesk_tui.table_view import (
     Place,
     TableSource,
@@ -37,12 +37,14 @@ from rhdesk_tui.table_view import (
 )  # fmt: skip
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.table_grid import TableGrid, nearby
-from rhdesk_tui.widgets.table_window import MISSING, PAGE, Fetch
+from rhdesk_tui.widgets.table_window import MISSING, PAGE, Fetch, in_spans
 from rhdesk_tui.wording import Saying, as_json, count, many, size
 from rhdesk_tui.workplace import Workplace
 
 _MOST_ANSWERED: Final = 10_000
 """Rows of an answer to SQL; it is held in memory."""
+_SMALL_BYTES: Final = 20_000_000
+"""Of a table on this machine that is no larger a column's histogram is there unasked."""
 _SETTLED_S: Final = 0.15
 """The pane beside the rows follows the cursor once it rests so long."""
 
@@ -50,6 +52,8 @@ _SETTLED_S: Final = 0.15
 class TableScreen(Page):
     CSS_PATH = "table.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort(0)", "Sort", id="table.sort"),
+        Binding("S", "sort(1)", "Largest first", id="table.sort_down", show=False),
         Binding("f", "where", "Filter", id="table.where"),
         Binding("slash", "filter", "Conditions", id="table.filter", key_display="/", show=False,
                 priority=True),
@@ -64,6 +68,7 @@ class TableScreen(Page):
         Binding("y", "copy", "Copy", id="table.copy"),
         Binding("ctrl+s,E", "export", "Export", id="table.export", key_display="E"),
         Binding("z", "undo", "Undo", id="table.undo"),
+        Binding("p", "profile", "Histogram", id="table.profile"),
         Binding("R", "again", "Read again", id="table.again", show=False),
     ]  # fmt: skip
 
@@ -76,6 +81,7 @@ class TableScreen(Page):
         self._busy = ""
         self._rest: Timer | None = None
         self._told = ""
+        self._profiles: dict[str, ColumnProfile] = {}
         self._answer: TablePage | None = None
         self._whole: tuple[int, str, Any] | None = None
 
@@ -118,6 +124,7 @@ class TableScreen(Page):
     def action_again(self) -> None:
         """Read it again from the start: files may have come or gone."""
         self._told = ""
+        self._profiles.clear()
         self._say_busy("reading")
         self.begin(self._open, "open")
 
@@ -148,6 +155,8 @@ class TableScreen(Page):
         was = self._was
         names, total = [each.name for each in info.columns], info.rows
         fetch: Fetch = partial(self._fetch, view)
+        if view.order:
+            fetch = in_spans(fetch)
         answer: TablePage | None = None
         if view.sql:
             answer = await self.desk.table_sql(
@@ -173,14 +182,18 @@ class TableScreen(Page):
             self.begin(partial(self._count, view), "count")
 
     def _signs(self) -> dict[str, str]:
-        return {name: "◆" for name, _, _ in self._view.where}
+        signs = {name: "◆" for name, _, _ in self._view.where}
+        if self._view.order:
+            name, descending = self._view.order
+            signs[name] = signs.get(name, "") + ("▼" if descending else "▲")
+        return signs
 
     async def _fetch(
         self, view: TableView, start: int, most: int, names: Sequence[str]
     ) -> TablePage:
         return await self.desk.table_page(
             self.source.place, offset=start, limit=most, columns=names, where=view.where,
-            options=self.source.options,
+            order_by=view.order, options=self.source.options,
         )  # fmt: skip
 
     async def _count(self, view: TableView) -> None:
@@ -297,6 +310,8 @@ class TableScreen(Page):
         pane.border_title = Content(title.get(self._was.aside) or clean(name))
         pane.border_subtitle = "Esc closes" if self._was.aside != "column" else "Enter unfolds"
         self.query_one(CardView).show(await self._card(name))
+        if self._was.aside == "column":
+            await self._profile_small(name)
 
     async def _card(self, name: str) -> Card:
         info, grid = self.info, self.grid
@@ -322,9 +337,10 @@ class TableScreen(Page):
         rows = self.info.rows if self.info else None
         if self._answer is not None:
             rows = len(self._answer.rows)
+        profile = self._profiles.get(name) if self._answer is None else None
         near = nearby(self.grid, name)
         draw = table_cards.column_card if self.has_class("-wide") else table_cards.column_line
-        return draw(self._column(name), near, rows, self._aside_width)
+        return draw(self._column(name), near, rows, self._aside_width, profile)
 
     def _column(self, name: str) -> Column:
         """What the files tell of a column; of one that SQL made, what its cells do."""
@@ -366,6 +382,33 @@ class TableScreen(Page):
         self.begin(self._describe, "aside")
         self.call_after_refresh(self.grid.on_resize)
 
+    def action_profile(self) -> None:
+        """Read the column under the cursor, and show how its values are spread."""
+        if self._was.aside != "column":
+            self._show_aside(self._was.aside)
+        self.begin(partial(self._profile, self.grid.column), "profile")
+
+    async def _profile(self, name: str) -> None:
+        self.query_one("#aside").border_subtitle = "◐ reading the column…"
+        try:
+            self._profiles[name] = await self.desk.column_profile(
+                self.source.place, name, options=self.source.options
+            )
+        finally:
+            if self.is_mounted:
+                self.begin(self._describe, "aside")
+
+    async def _profile_small(self, name: str) -> None:
+        """What is read in a moment is read without being asked for."""
+        info = self.info
+        small = info is not None and info.size_bytes <= _SMALL_BYTES and self._answer is None
+        plain = kind_of(self._column(name).type) != "nested"
+        if small and plain and name not in self._profiles and "://" not in self.source.place:
+            self._profiles[name] = await self.desk.column_profile(
+                self.source.place, name, options=self.source.options
+            )
+            self.query_one(CardView).show(await self._card(self.grid.column))
+
     @on(TableGrid.Opened)
     def _cell_opened(self) -> None:
         self._show_aside("cell")
@@ -394,6 +437,13 @@ class TableScreen(Page):
                 self._say_busy("")
 
         self.begin(work, "open")
+
+    def action_sort(self, descending: int) -> None:
+        """In the order of the column under the cursor; the same again leaves it as it is."""
+        base = TableView() if self._view.sql else self._view
+        order = (self.grid.column, bool(descending))
+        if (view := replace(base, order=None if base.order == order else order)) != self._view:
+            self._change(view, f"sorting by {clean(order[0])}")
 
     def action_where(self) -> None:
         note = "== != < <= > >= in   several with and   Enter filters"
@@ -518,7 +568,9 @@ class TableScreen(Page):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "undo":
             return bool(self._was.past)
-        if action in {"where", "sql", "export", "copy", "freeze", "hide", "row", "schema"}:
+        if action == "profile":
+            return self.info is not None and self._answer is None
+        if action in {"where", "sort", "sql", "export", "copy", "freeze", "hide", "row", "schema"}:
             return self.info is not None and super().check_action(action, parameters)
         return super().check_action(action, parameters)
 
