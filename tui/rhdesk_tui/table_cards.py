@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -212,4 +213,7 @@ def _bound(value: Any) -> str:
         return f"{value:,.6g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return clean(str(value))[:40]
+    if isinstance(value, bool):
+        return "✓" if value else "✗"
+    text = re.sub(r"^(\d{4}-\d\d-\d\d)T", r"\1 ", str(value))
+    return clean(text)[:40] or "(empty)"

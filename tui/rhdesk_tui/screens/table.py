@@ -568,9 +568,9 @@ class TableScreen(Page):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "undo":
             return bool(self._was.past)
-        if action == "profile":
+        if action in {"profile", "sort", "export"}:
             return self.info is not None and self._answer is None
-        if action in {"where", "sort", "sql", "export", "copy", "freeze", "hide", "row", "schema"}:
+        if action in {"where", "sql", "copy", "freeze", "hide", "row", "schema"}:
             return self.info is not None and super().check_action(action, parameters)
         return super().check_action(action, parameters)
 
