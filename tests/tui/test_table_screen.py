@@ -251,7 +251,7 @@ async def test_a_small_table_s_columns_are_profiled_unasked(
 async def test_a_large_table_s_columns_are_profiled_when_asked(
     opened: Opened, desk: FakeDesk, flights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rhdesk_tui.screens.table._SMALL_BYTES", 10)
+    monkeypatch.setattr("rhdesk_tui.table_reader.SMALL_BYTES", 10)
     async with opened((140, 40)) as pilot:
         await open_table(pilot)
         await pilot.press("down")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,14 @@ from textual.widgets import Static
 
 from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
-from rhdesk.models import Column, ColumnProfile, Step, StepState, TableInfo, TablePage
-from rhdesk_tui import table_cards, table_cells
+from rhdesk.models import Step, StepState, TableInfo
+from rhdesk_tui import table_cards
 from rhdesk_tui.cards import Card
 from rhdesk_tui.messages import BeginJob, OfferCopies
 from rhdesk_tui.page import Page
 from rhdesk_tui.spellings import Spelling, cli
-from rhdesk_tui.table_cells import Cut, as_text, kind_of
+from rhdesk_tui.table_cells import Cut, as_text
+from rhdesk_tui.table_reader import MOST_ANSWERED, TableReader
 from rhdesk_tui.table_view import (
     Place,
     TableSource,
@@ -37,14 +38,10 @@ from rhdesk_tui.table_view import (
 )  # fmt: skip
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.table_grid import TableGrid, nearby
-from rhdesk_tui.widgets.table_window import MISSING, PAGE, Fetch, in_spans
+from rhdesk_tui.widgets.table_window import MISSING, PAGE
 from rhdesk_tui.wording import Saying, as_json, count, many, size
 from rhdesk_tui.workplace import Workplace
 
-_MOST_ANSWERED: Final = 10_000
-"""Rows of an answer to SQL; it is held in memory."""
-_SMALL_BYTES: Final = 20_000_000
-"""Of a table on this machine that is no larger a column's histogram is there unasked."""
 _SETTLED_S: Final = 0.15
 """The pane beside the rows follows the cursor once it rests so long."""
 
@@ -75,15 +72,11 @@ class TableScreen(Page):
     def __init__(self, workplace: Workplace, source: TableSource) -> None:
         super().__init__(workplace)
         self.source = source
-        self.info: TableInfo | None = None
+        self.reader = TableReader(workplace.desk, source)
         self._was = workplace.tables.setdefault(source.title, Place())
-        self._view = TableView()
         self._busy = ""
         self._rest: Timer | None = None
         self._told = ""
-        self._profiles: dict[str, ColumnProfile] = {}
-        self._answer: TablePage | None = None
-        self._whole: tuple[int, str, Any] | None = None
 
     def compose_body(self) -> ComposeResult:
         with Container(id="halves"):
@@ -93,6 +86,10 @@ class TableScreen(Page):
                 yield Static(id="foot")
             with VerticalScroll(id="aside", classes="pane"):
                 yield CardView()
+
+    @property
+    def info(self) -> TableInfo | None:
+        return self.reader.info
 
     @property
     def grid(self) -> TableGrid:
@@ -111,12 +108,13 @@ class TableScreen(Page):
 
     def on_mount(self) -> None:
         self.grid.focus()
+        self.set_class(self._was.aside != "column", "-deep")
         self.action_again()
 
     def _remember(self) -> None:
         if self.grid.window is not None:
             self._was.view, self._was.row, self._was.column = (
-                self._view, self.grid.row, self.grid.column,
+                self.reader.view, self.grid.row, self.grid.column,
             )  # fmt: skip
 
     # ---- reading
@@ -124,13 +122,12 @@ class TableScreen(Page):
     def action_again(self) -> None:
         """Read it again from the start: files may have come or gone."""
         self._told = ""
-        self._profiles.clear()
         self._say_busy("reading")
         self.begin(self._open, "open")
 
     async def _open(self) -> None:
         try:
-            self.info = await self.desk.table_info(self.source.place, options=self.source.options)
+            await self.reader.look()
             await self._go_back_to(self._was)
         finally:
             self._say_busy("")
@@ -149,58 +146,34 @@ class TableScreen(Page):
 
     async def _switch(self, view: TableView, *, row: int = 0, column: str = "") -> None:
         """Look at other rows; those that are shown stay until the first of the others are here."""
-        info = self.info
-        if info is None:
-            return
-        was = self._was
-        names, total = [each.name for each in info.columns], info.rows
-        fetch: Fetch = partial(self._fetch, view)
-        if view.order:
-            fetch = in_spans(fetch)
-        answer: TablePage | None = None
-        if view.sql:
-            answer = await self.desk.table_sql(
-                self.source.place, view.sql, limit=_MOST_ANSWERED, options=self.source.options
-            )
-            names, total, fetch = list(answer.columns), len(answer.rows), _of_answer(answer)
-        elif view.where:
-            total = None
-        window = self.grid.new_window(fetch, names, total)
+        found = await self.reader.rows_of(view)
+        was, total = self._was, found.total
+        window = self.grid.new_window(found.fetch, found.columns, total)
         row = max(0, min(row, total - 1)) if total is not None else row
         await window.load((row // PAGE, 0))
         if window.total is not None and row >= window.total:
             row = max(window.total - 1, 0)
             await window.load((row // PAGE, 0))
-        self._view = view
-        self._answer = answer
+        self.reader.use(found)
         self.grid.signs = self._signs()
-        types = {} if view.sql else {each.name: each.type for each in info.columns}
-        here = column or self.grid.column
-        self.grid.show(window, types, row=row, column=here, hidden=was.hidden, frozen=was.frozen)
+        self.grid.show(
+            window, self.reader.types, row=row, column=column or self.grid.column,
+            hidden=was.hidden, frozen=was.frozen,
+        )  # fmt: skip
         self._dress()
         if window.total is None:
             self.begin(partial(self._count, view), "count")
 
     def _signs(self) -> dict[str, str]:
-        signs = {name: "◆" for name, _, _ in self._view.where}
-        if self._view.order:
-            name, descending = self._view.order
+        signs = {name: "◆" for name, _, _ in self.reader.view.where}
+        if self.reader.view.order:
+            name, descending = self.reader.view.order
             signs[name] = signs.get(name, "") + ("▼" if descending else "▲")
         return signs
 
-    async def _fetch(
-        self, view: TableView, start: int, most: int, names: Sequence[str]
-    ) -> TablePage:
-        return await self.desk.table_page(
-            self.source.place, offset=start, limit=most, columns=names, where=view.where,
-            order_by=view.order, options=self.source.options,
-        )  # fmt: skip
-
     async def _count(self, view: TableView) -> None:
-        total = await self.desk.table_count(
-            self.source.place, where=view.where, options=self.source.options
-        )
-        if view == self._view and self.grid.window is not None:
+        total = await self.reader.count(view)
+        if view == self.reader.view and self.grid.window is not None:
             self.grid.now_rows(total)
             self._dress()
 
@@ -211,7 +184,7 @@ class TableScreen(Page):
     async def _go_last(self) -> None:
         self._say_busy("counting the rows")
         try:
-            await self._count(self._view)
+            await self._count(self.reader.view)
             if self.grid.window is not None and self.grid.window.total is not None:
                 self.grid.go_to(self.grid.window.total - 1)
         finally:
@@ -259,7 +232,7 @@ class TableScreen(Page):
     def _dress(self) -> None:
         pane, note, grid = self.query_one("#rows"), self.query_one("#note", Static), self.grid
         parts = [f"◐ {self._busy}…"] if self._busy else []
-        parts += [clean(chip) for chip in self._view.chips]
+        parts += [clean(chip) for chip in self.reader.view.chips]
         if not parts:
             parts = ["Rows"]
         elif self._was.past:
@@ -274,7 +247,7 @@ class TableScreen(Page):
         elif window is None:
             note.update("Nothing could be read here.\n\nR tries again, q goes back")
         elif empty:
-            said = "No row is like that." if self._view.chips else "This table has no rows."
+            said = "No row is like that." if self.reader.view.chips else "This table has no rows."
             note.update(f"{said}\n\nz goes back to the rows before" if self._was.past else said)
         if not empty and self.focused is None and not self.bar.is_open:
             grid.focus()
@@ -288,10 +261,10 @@ class TableScreen(Page):
             return
         of = f"of {count(window.rows)}" if window.total is not None else "of more"
         said = [f"row {count(grid.row + 1)} {of}"] if window.rows else ["no rows"]
-        if (window.total is not None and self._view.where and self.info is not None
+        if (window.total is not None and self.reader.view.where and self.info is not None
                 and self.info.rows is not None):  # fmt: skip
             said[-1] += f" ({count(self.info.rows)} in all)"
-        if self._view.sql and window.total == _MOST_ANSWERED:
+        if self.reader.view.sql and window.total == MOST_ANSWERED:
             said.append("more are not shown")
         said.append(f"col {grid.number + 1}/{len(grid.columns)}")
         if self._was.hidden:
@@ -310,8 +283,8 @@ class TableScreen(Page):
         pane.border_title = Content(title.get(self._was.aside) or clean(name))
         pane.border_subtitle = "Esc closes" if self._was.aside != "column" else "Enter unfolds"
         self.query_one(CardView).show(await self._card(name))
-        if self._was.aside == "column":
-            await self._profile_small(name)
+        if self._was.aside == "column" and await self.reader.read_profile_unasked(name):
+            self.query_one(CardView).show(await self._card(grid.column))
 
     async def _card(self, name: str) -> Card:
         info, grid = self.info, self.grid
@@ -324,7 +297,7 @@ class TableScreen(Page):
                 return table_cards.row_card(grid.row, self._cells())
             case "cell":
                 value = await self._value()
-                told = self._column(name).type
+                told = self.reader.column(name).type
                 return table_cards.cell_card(name, told, grid.row, value, self._aside_width)
             case _:
                 return self._column_card(name)
@@ -334,22 +307,12 @@ class TableScreen(Page):
         return max(self.query_one("#aside").scrollable_content_region.width - 2, 20)
 
     def _column_card(self, name: str) -> Card:
-        rows = self.info.rows if self.info else None
-        if self._answer is not None:
-            rows = len(self._answer.rows)
-        profile = self._profiles.get(name) if self._answer is None else None
+        reader = self.reader
         near = nearby(self.grid, name)
         draw = table_cards.column_card if self.has_class("-wide") else table_cards.column_line
-        return draw(self._column(name), near, rows, self._aside_width, profile)
-
-    def _column(self, name: str) -> Column:
-        """What the files tell of a column; of one that SQL made, what its cells do."""
-        if self._answer is not None and name in self._answer.columns:
-            at = self._answer.columns.index(name)
-            return table_cells.column_of(name, [row[at] for row in self._answer.rows])
-        columns = self.info.columns if self.info else ()
-        found = next((each for each in columns if each.name == name), None)
-        return found or Column(name=name, type="")
+        return draw(
+            reader.column(name), near, reader.rows, self._aside_width, reader.profile_of(name)
+        )
 
     def _cells(self) -> dict[str, Any]:
         """The row under the cursor, as far as it is kept."""
@@ -358,21 +321,10 @@ class TableScreen(Page):
 
     async def _value(self) -> Any:
         """The cell under the cursor, in full."""
-        row, name, value = self.grid.row, self.grid.column, self.grid.value
+        value = self.grid.value
         if not isinstance(value, Cut) and value is not MISSING:
             return value
-        if self._whole is None or self._whole[:2] != (row, name):
-            self._whole = (row, name, (await self._read_row(row, [name]))[name])
-        return self._whole[2]
-
-    async def _read_row(self, row: int, names: Sequence[str]) -> dict[str, Any]:
-        if self._answer is not None:
-            whole = dict(zip(self._answer.columns, self._answer.rows[row], strict=True))
-            return {name: whole[name] for name in names}
-        page = await self._fetch(self._view, row, 1, names)
-        if not page.rows:
-            return dict.fromkeys(names)
-        return dict(zip(names, page.rows[0], strict=True))
+        return await self.reader.cell(self.grid.row, self.grid.column)
 
     def _show_aside(self, what: str) -> None:
         """Tell something else beside the rows; the same again closes it."""
@@ -391,23 +343,10 @@ class TableScreen(Page):
     async def _profile(self, name: str) -> None:
         self.query_one("#aside").border_subtitle = "◐ reading the column…"
         try:
-            self._profiles[name] = await self.desk.column_profile(
-                self.source.place, name, options=self.source.options
-            )
+            await self.reader.read_profile(name)
         finally:
             if self.is_mounted:
                 self.begin(self._describe, "aside")
-
-    async def _profile_small(self, name: str) -> None:
-        """What is read in a moment is read without being asked for."""
-        info = self.info
-        small = info is not None and info.size_bytes <= _SMALL_BYTES and self._answer is None
-        plain = kind_of(self._column(name).type) != "nested"
-        if small and plain and name not in self._profiles and "://" not in self.source.place:
-            self._profiles[name] = await self.desk.column_profile(
-                self.source.place, name, options=self.source.options
-            )
-            self.query_one(CardView).show(await self._card(self.grid.column))
 
     @on(TableGrid.Opened)
     def _cell_opened(self) -> None:
@@ -423,7 +362,7 @@ class TableScreen(Page):
 
     def _change(self, view: TableView, what: str, *, undo: bool = True) -> None:
         """Show another view once its first rows are here; what is shown stays until then."""
-        before = self._view
+        before = self.reader.view
 
         async def work() -> None:
             self._say_busy(what)
@@ -440,9 +379,11 @@ class TableScreen(Page):
 
     def action_sort(self, descending: int) -> None:
         """In the order of the column under the cursor; the same again leaves it as it is."""
-        base = TableView() if self._view.sql else self._view
+        base = TableView() if self.reader.view.sql else self.reader.view
         order = (self.grid.column, bool(descending))
-        if (view := replace(base, order=None if base.order == order else order)) != self._view:
+        if (
+            view := replace(base, order=None if base.order == order else order)
+        ) != self.reader.view:
             self._change(view, f"sorting by {clean(order[0])}")
 
     def action_where(self) -> None:
@@ -450,11 +391,11 @@ class TableScreen(Page):
         self.ask("where", text=f"{self.grid.column} ", note=note)
 
     def action_filter(self) -> None:
-        said = " and ".join(map(spell, self._view.where))
+        said = " and ".join(map(spell, self.reader.view.where))
         self.ask("/", text=said, note="every condition   empty shows all rows")
 
     def action_sql(self) -> None:
-        self.ask("sql", text=self._view.sql, note="the table is t   Enter asks")
+        self.ask("sql", text=self.reader.view.sql, note="the table is t   Enter asks")
 
     def action_jump(self) -> None:
         self.ask("@", note="a row, or 50%")
@@ -482,11 +423,10 @@ class TableScreen(Page):
             self._export(text)
 
     async def _filter(self, sign: str, text: str) -> None:
-        names = [each.name for each in self.info.columns] if self.info else []
-        found = parse(text, names) if text else ()
-        base = TableView() if self._view.sql else self._view
+        found = parse(text, self.reader.names) if text else ()
+        base = TableView() if self.reader.view.sql else self.reader.view
         kept = base.where if sign == "where" else ()
-        if (view := replace(base, where=(*kept, *found))) != self._view:
+        if (view := replace(base, where=(*kept, *found))) != self.reader.view:
             self._change(view, "filtering")
 
     # ---- other columns
@@ -523,7 +463,7 @@ class TableScreen(Page):
         names = self.grid.columns
         cells = self._cells()
         if len(cells) < len(names) or any(isinstance(each, Cut) for each in cells.values()):
-            cells = await self._read_row(self.grid.row, names)
+            cells = await self.reader.row(self.grid.row, names)
         here = self.grid.column
         spellings = [
             Spelling("cell", as_text(cells.get(here))),
@@ -531,9 +471,9 @@ class TableScreen(Page):
             Spelling("row as TSV", "\t".join(_on_one_line(each) for each in cells.values())),
             Spelling("column name", here),
         ]
-        if said := as_cli(self.source, self._view, self.grid.row):
+        if said := as_cli(self.source, self.reader.view, self.grid.row):
             spellings.append(Spelling("as CLI", said))
-        spellings.append(Spelling("as Python", as_python(self.source, self._view)))
+        spellings.append(Spelling("as Python", as_python(self.source, self.reader.view)))
         self.post_message(OfferCopies(spellings))
 
     def action_export(self) -> None:
@@ -544,11 +484,11 @@ class TableScreen(Page):
 
     def _export(self, file: str) -> None:
         """Write the rows that pass, with the columns that are shown, as a job of the app."""
-        if self._view.sql:
+        if self.reader.view.sql:
             self.complain("an answer to SQL is not exported; z goes back to rows that are",
                           warning=True)  # fmt: skip
             return
-        source, view, names = self.source, self._view, self.grid.columns
+        source, view, names = self.source, self.reader.view, self.grid.columns
         words = ["data", "export", source.place, file]
         for condition in view.where:
             words += ["--where", spell(condition)]
@@ -569,33 +509,20 @@ class TableScreen(Page):
         if action == "undo":
             return bool(self._was.past)
         if action in {"profile", "sort", "export"}:
-            return self.info is not None and self._answer is None
+            return self.info is not None and self.reader.answer is None
         if action in {"where", "sql", "copy", "freeze", "hide", "row", "schema"}:
             return self.info is not None and super().check_action(action, parameters)
         return super().check_action(action, parameters)
 
     def action_back(self) -> None:
         if self._busy and self.grid.window is not None:
-            self.workers.cancel_group(self, "open")
+            for group in ("open", "last"):
+                self.workers.cancel_group(self, group)
         elif self._was.aside != "column":
             self._show_aside(self._was.aside)
             self.grid.focus()
         else:
             super().action_back()
-
-
-def _of_answer(answer: TablePage) -> Fetch:
-    """Pages of an answer that is in memory."""
-
-    async def fetch(start: int, most: int, names: Sequence[str]) -> TablePage:
-        at = [answer.columns.index(name) for name in names]
-        rows = answer.rows[start : start + most]
-        return TablePage(
-            path=answer.path, columns=tuple(names), offset=start,
-            rows=tuple(tuple(row[each] for each in at) for row in rows),
-        )  # fmt: skip
-
-    return fetch
 
 
 def _on_one_line(value: Any) -> str:
