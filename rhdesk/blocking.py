@@ -29,6 +29,7 @@ from rhdesk.models import (
     Cluster,
     ClusterSpec,
     CodePlan,
+    ColumnProfile,
     Conflict,
     DaemonState,
     DefaultSaid,
@@ -873,6 +874,7 @@ class Desk:
         limit: int = 50,
         columns: Sequence[str] | None = None,
         where: Sequence[tuple[str, str, Any]] = (),
+        order_by: tuple[str, bool] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> TablePage:
         return self.portal.call(
@@ -881,6 +883,47 @@ class Desk:
                 path,
                 offset=offset,
                 limit=limit,
+                columns=columns,
+                where=where,
+                order_by=order_by,
+                options=options,
+            )
+        )
+
+    def column_profile(
+        self, path: str, column: str, *, options: Mapping[str, Any] | None = None
+    ) -> ColumnProfile:
+        return self.portal.call(
+            partial(self.asynchronous.column_profile, path, column, options=options)
+        )
+
+    def table_count(
+        self,
+        path: str,
+        *,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> int:
+        return self.portal.call(
+            partial(self.asynchronous.table_count, path, where=where, options=options)
+        )
+
+    def export_table(
+        self,
+        path: str,
+        file: str,
+        *,
+        format: str = "",
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TableWritten:
+        return self.portal.call(
+            partial(
+                self.asynchronous.export_table,
+                path,
+                file,
+                format=format,
                 columns=columns,
                 where=where,
                 options=options,

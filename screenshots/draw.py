@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.tui.house import (  # noqa: E402
     with_plan,
     with_saves,
     with_store,
+    with_tables,
     with_team,
 )
 
@@ -280,13 +282,52 @@ async def folder(pilot: Pilot[None], desk: FakeDesk) -> None:
     await _do(pilot, "folder vision lab")
 
 
+async def table(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with_tables(desk, Path(folder))
+        await _do(pilot, "table ~/flights")
+        await pilot.press("!", "right", "right", "right", "right", "S")
+        await _settle(pilot)
+        await pilot.press(*["down"] * 4)
+        await _settle(pilot)
+
+
+async def table_cell(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with_tables(desk, Path(folder))
+        await _do(pilot, "table ~/flights")
+        await pilot.press("f", *"== 1000", "enter")
+        await _settle(pilot)
+        await pilot.press("$", "left", "enter")
+        await _settle(pilot)
+
+
+async def table_schema(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with_tables(desk, Path(folder))
+        await _do(pilot, "table ~/flights")
+        await pilot.press("@", *"50%", "enter", "right", "right", "D")
+        await _settle(pilot)
+
+
+async def table_sql(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with_tables(desk, Path(folder))
+        await _do(pilot, "table ~/flights")
+        await pilot.press(
+            ";", *"select carrier, count(*) as flights, avg(arr_delay) as late from t group by 1",
+            "enter",
+        )  # fmt: skip
+        await _settle(pilot)
+
+
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
     invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, watch, folder, lab,
     away, history,
     doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
-    settings, secrets, access, grants, lanes, audit,
+    settings, secrets, access, grants, lanes, audit, table, table_cell, table_schema, table_sql,
 )  # fmt: skip
 
 

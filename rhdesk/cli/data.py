@@ -136,5 +136,13 @@ def _show(entries: list[Entry]) -> None:
     output.print_table(("PATH", "KIND", "BYTES", "CHANGED"), rows)
 
 
-for command in (tables.schema, tables.head, tables.sql, tables.write):
+for command in (
+    tables.schema,
+    tables.head,
+    tables.sql,
+    tables.write,
+    tables.count,
+    tables.profile,
+    tables.export,
+):
     data.add_command(command)

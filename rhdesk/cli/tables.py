@@ -11,7 +11,7 @@ import msgspec
 from rhdesk.cli import output
 from rhdesk.cli.running import answer, as_json, at_desk
 from rhdesk.errors import BadInput
-from rhdesk.models import TableInfo, TablePage
+from rhdesk.models import ColumnProfile, TableInfo, TablePage
 
 _CONDITION: Final = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|<|>|=)\s*(.*?)\s*", re.DOTALL)
 
@@ -42,6 +42,8 @@ def schema(path: str, as_json: bool) -> None:
 @click.option("--from", "offset", default=0, help="The first row, counted from 0.")
 @click.option("-c", "--column", multiple=True, help="This column; again for another.")
 @click.option("--where", multiple=True, help="Only rows where: 'dep_delay >= 30'; again for and.")
+@click.option("--sort", default="", help="In the order of this column; null is last.")
+@click.option("--desc", is_flag=True, help="With --sort: the largest first.")
 @as_json
 def head(
     path: str,
@@ -49,16 +51,61 @@ def head(
     offset: int,
     column: tuple[str, ...],
     where: tuple[str, ...],
+    sort: str,
+    desc: bool,
     as_json: bool,
 ) -> None:
     """Rows of the table at PATH."""
     conditions = [_condition(each) for each in where]
     found = at_desk(
         lambda desk: desk.table_page(
-            path, offset=offset, limit=rows, columns=column or None, where=conditions
+            path,
+            offset=offset,
+            limit=rows,
+            columns=column or None,
+            where=conditions,
+            order_by=(sort, desc) if sort else None,
         )
     )
     answer(found, as_json, lambda: _show_page(found))
+
+
+@click.command()
+@click.argument("path")
+@click.option("--where", multiple=True, help="Only rows where: 'dep_delay >= 30'; again for and.")
+@as_json
+def count(path: str, where: tuple[str, ...], as_json: bool) -> None:
+    """How many rows the table at PATH has."""
+    conditions = [_condition(each) for each in where]
+    found = at_desk(lambda desk: desk.table_count(path, where=conditions))
+    answer(found, as_json, lambda: output.print_text(f"{found:,}"))
+
+
+@click.command()
+@click.argument("path")
+@click.argument("file")
+@click.option("-c", "--column", multiple=True, help="This column; again for another.")
+@click.option("--where", multiple=True, help="Only rows where: 'dep_delay >= 30'; again for and.")
+@as_json
+def export(
+    path: str, file: str, column: tuple[str, ...], where: tuple[str, ...], as_json: bool
+) -> None:
+    """Write rows of the table at PATH as FILE, which ends in .csv, .parquet or .jsonl."""
+    conditions = [_condition(each) for each in where]
+    done = at_desk(
+        lambda desk: desk.export_table(path, file, columns=column or None, where=conditions)
+    )
+    answer(done, as_json, lambda: output.note(f"{done.rows:,} rows in {done.path}"))
+
+
+@click.command()
+@click.argument("path")
+@click.argument("column")
+@as_json
+def profile(path: str, column: str, as_json: bool) -> None:
+    """How the values of COLUMN of the table at PATH are spread."""
+    found = at_desk(lambda desk: desk.column_profile(path, column))
+    answer(found, as_json, lambda: _show_profile(found))
 
 
 @click.command()
@@ -120,6 +167,15 @@ def _show_info(found: TableInfo) -> None:
         for column in found.columns
     ]
     output.print_table(("COLUMN", "TYPE", "NULLS", "LEAST", "MOST"), table)
+
+
+def _show_profile(found: ColumnProfile) -> None:
+    output.print_text(f"{found.name}: {found.rows:,} rows, {found.nulls:,} null")
+    if found.bins:
+        output.print_text(f"from {_cell(found.least)} to {_cell(found.most)}, in equal parts:")
+        output.print_table(("PART", "ROWS"), list(enumerate(found.bins, start=1)))
+    elif found.top:
+        output.print_table(("VALUE", "ROWS"), [(_cell(value), n) for value, n in found.top])
 
 
 def _show_page(found: TablePage) -> None:

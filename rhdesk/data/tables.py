@@ -227,6 +227,7 @@ def batches(
     where: Sequence[Condition] = (),
     batch_rows: int = 65_536,
     ahead: int = 4,
+    scan: Any = None,
 ) -> Iterator[Any]:
     """Record batches in the order of the rows, none longer than *batch_rows*.
 
@@ -242,6 +243,7 @@ def batches(
             batch_size=batch_rows,
             batch_readahead=ahead,
             fragment_readahead=1,
+            fragment_scan_options=scan,
         )
         for batch in scanner.to_batches():
             if batch.num_rows:
@@ -280,7 +282,10 @@ def page(
     if table.format == "parquet" and not where:
         skip, source = _enter(table, offset)
     rows: list[tuple[Any, ...]] = []
-    for batch in batches(source, columns=columns, where=where, batch_rows=8192, ahead=1):
+    found = batches(
+        source, columns=columns, where=where, batch_rows=8192, ahead=1, scan=frugal(table)
+    )
+    for batch in found:
         if skip >= batch.num_rows:
             skip -= batch.num_rows
             continue
@@ -292,6 +297,13 @@ def page(
             break
     names = columns if columns is not None else table.dataset.schema.names
     return TablePage(path=table.path, columns=tuple(names), offset=offset, rows=tuple(rows))
+
+
+def frugal(table: Opened) -> Any:
+    """How to scan it and hold little: else pyarrow reads far more of a file than the next rows."""
+    if table.format != "parquet":
+        return None
+    return ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
 
 
 def _enter(table: Opened, offset: int) -> tuple[int, Opened]:

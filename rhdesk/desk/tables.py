@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from threading import Event
 from typing import Any, Final
 
 from rhdesk.desk.names import NameVerbs
-from rhdesk.models import TableInfo, TablePage, TableWritten
+from rhdesk.models import ColumnProfile, TableInfo, TablePage, TableWritten
 
 _END: Final = object()
 
@@ -37,15 +38,27 @@ class TableVerbs(NameVerbs):
         limit: int = 50,
         columns: Sequence[str] | None = None,
         where: Sequence[tuple[str, str, Any]] = (),
+        order_by: tuple[str, bool] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> TablePage:
         """Rows from *offset* on, as JSON can hold them.
 
         Args:
             where: ``("delay", ">=", 30)``; several must all hold.
+            order_by: A column, and whether its largest value comes first; null is last.
         """
         from rhdesk.data.tables import open_table, page
 
+        if order_by is not None:
+            from rhdesk.data.sorting import sorted_page
+
+            order = order_by
+            return await to_thread(
+                lambda: sorted_page(
+                    open_table(path, options), order,
+                    offset=offset, limit=limit, columns=columns, where=where,
+                )
+            )  # fmt: skip
         return await to_thread(
             lambda: page(
                 open_table(path, options),
@@ -55,6 +68,66 @@ class TableVerbs(NameVerbs):
                 where=where,
             )
         )
+
+    async def column_profile(
+        self, path: str, column: str, *, options: Mapping[str, Any] | None = None
+    ) -> ColumnProfile:
+        """How the values of a column are spread; all of the column is read, nothing of it kept."""
+        from rhdesk.data.profile import profile
+        from rhdesk.data.tables import open_table
+
+        return await to_thread(lambda: profile(open_table(path, options), column))
+
+    async def table_count(
+        self,
+        path: str,
+        *,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> int:
+        """How many rows there are for which *where* holds; what statistics tell is not read."""
+        from rhdesk.data.export import count
+        from rhdesk.data.tables import open_table
+
+        return await to_thread(lambda: count(open_table(path, options), where))
+
+    async def export_table(
+        self,
+        path: str,
+        file: str,
+        *,
+        format: str = "",
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> TableWritten:
+        """Write rows of a table as one file of this machine, whole or not at all.
+
+        Args:
+            format: ``csv``, ``parquet`` or ``jsonl``; by default what the name ends with.
+
+        Raises:
+            AlreadyExists: There is such a file; nothing is overwritten.
+            BadInput: The format is none of these, or cannot hold one of the columns.
+            StoreUnwritable: There is no room, or the folder cannot be written.
+        """
+        from rhdesk.data.export import export
+        from rhdesk.data.tables import open_table
+
+        stopped = Event()
+        try:
+            return await to_thread(
+                lambda: export(
+                    open_table(path, options),
+                    file,
+                    format=format,
+                    columns=columns,
+                    where=where,
+                    stopped=stopped.is_set,
+                )
+            )
+        finally:
+            stopped.set()  # where nobody waits for it any more, its thread ends
 
     async def read_table(
         self,

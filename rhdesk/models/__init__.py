@@ -71,6 +71,7 @@ from rhdesk.models.store import Rejected as Rejected
 from rhdesk.models.store import StoreState as StoreState
 from rhdesk.models.store import unit_of as unit_of
 from rhdesk.models.table import Column as Column
+from rhdesk.models.table import ColumnProfile as ColumnProfile
 from rhdesk.models.table import TableInfo as TableInfo
 from rhdesk.models.table import TablePage as TablePage
 from rhdesk.models.table import TableWritten as TableWritten
@@ -89,6 +90,7 @@ __all__ = [
     "ClusterState",
     "CodePlan",
     "Column",
+    "ColumnProfile",
     "Conflict",
     "DaemonState",
     "DefaultSaid",

@@ -40,6 +40,24 @@ class TablePage(msgspec.Struct, frozen=True, kw_only=True):
     """Cells as JSON can hold them, in the order of the table."""
 
 
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """How the values of a column are spread: of numbers and times in bins, else the commonest."""
+
+    name: str
+    rows: int
+    nulls: int
+    least: Any = None
+    most: Any = None
+    bins: tuple[int, ...] = ()
+    """How many values are in each of these equal parts of what is from `least` to `most`."""
+    top: tuple[tuple[Any, int], ...] = ()
+    """The commonest values and how often each is there, commonest first."""
+    distinct: int | None = None
+    """How many different values there are; None of bins, and where there were too many to tell."""
+    is_exact: bool = True
+    """Whether every value was counted; if not, a rare one may be missing or counted too low."""
+
+
 class TableWritten(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     version: int

@@ -114,6 +114,9 @@ class FakeDesk(AsyncDesk):
         self.refused: list[Rejected] = []
         self.diffs: dict[str, Diff] = {}
         """By the name, or the names, that were asked for."""
+        self.table_gate = asyncio.Event()
+        """While it is not set, no page of a table comes."""
+        self.table_gate.set()
         self.touched: list[Edge] = []
         self.findings: list[Finding] = []
         self.background = DaemonState(status="running", pid=4711, started_at=NOW)
@@ -486,6 +489,29 @@ class FakeDesk(AsyncDesk):
     async def share(self, name: str, users: Sequence[str], *, level: str = "read") -> list[str]:
         self._note("share", (name, tuple(users), level))
         return [f"{user}: {level}" for user in users]
+
+    # ---- tables: the real verbs, over real files; asking is counted
+
+    async def table_info(
+        self, path: str, *, options: Mapping[str, Any] | None = None
+    ) -> models.TableInfo:
+        self._note("table_info", path)
+        return await super().table_info(path, options=options)
+
+    async def table_page(self, path: str, **asked: Any) -> models.TablePage:
+        self._note("table_page", asked | {"columns": tuple(asked.get("columns") or ())})
+        await self.table_gate.wait()
+        return await super().table_page(path, **asked)
+
+    async def column_profile(
+        self, path: str, column: str, *, options: Mapping[str, Any] | None = None
+    ) -> models.ColumnProfile:
+        self._note("column_profile", column)
+        return await super().column_profile(path, column, options=options)
+
+    async def table_count(self, path: str, **asked: Any) -> int:
+        self._note("table_count", asked)
+        return await super().table_count(path, **asked)
 
     # ---- who may what
 

@@ -121,6 +121,9 @@ ARGUMENTS = {
     "data head": ["no-such.parquet"],
     "data sql": ["no-such.parquet", "select 1"],
     "data write": ["no-such.parquet", "copy"],
+    "data profile": ["no-such.parquet", "n"],
+    "data count": ["no-such.parquet"],
+    "data export": ["no-such.parquet", "out.csv"],
 }
 """What a command needs beside its name."""
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rhdesk.models import (
     Audited,
@@ -252,6 +258,57 @@ def with_past(desk: FakeDesk) -> FakeDesk:
              function="~/vision/fetch", source="airflow"),
     ]  # fmt: skip
     return desk
+
+
+def with_tables(desk: FakeDesk, folder: Path, *, made: bytes = b"") -> str:
+    """The same house with a table of flights in *folder*, saved as ~/flights; returns its path.
+
+    Args:
+        made: What the file holds, where that is known from the last time.
+    """
+    path = folder / "flights.parquet"
+    if made:
+        path.write_bytes(made)
+    else:
+        pq.write_table(_flights(), path, row_group_size=2_000)
+    config = {"path": str(path), "system": "file", "data_config": {}, "partition_cols": []}
+    desk.records["~/flights"] = Record(
+        name="~/flights", resource_type="table", config=config, version="c0ffee00" * 5,
+        saved_at=NOW - timedelta(hours=1),
+    )  # fmt: skip
+    return str(path)
+
+
+def _flights() -> Any:
+    numbers = range(20_000)
+    carriers, places = ("UA", "AA", "B6", "DL", "EV"), ("IAH", "MIA", "BQN", "ATL", "ORD", "SFO")
+    late = [
+        None if n % 97 == 0 else round(12 * math.sin(n / 40) + n * 7919 % 61 - 22.5, 1)
+        for n in numbers
+    ]
+    return pa.table(
+        {
+            "flight": pa.array([1000 + n * 7919 % 5000 for n in numbers], pa.int32()),
+            "scheduled": pa.array(
+                [datetime(2013, 1, 1, 5, 15) + timedelta(minutes=n * 3) for n in numbers],  # noqa: DTZ001
+                pa.timestamp("us"),
+            ),
+            "carrier": [carriers[n * 31 % 5] for n in numbers],
+            "dest": [places[n * 17 % 6] for n in numbers],
+            "arr_delay": pa.array(late, pa.float64()),
+            "distance": pa.array([187 + n * 104_729 % 4_796 for n in numbers], pa.int64()),
+            "on_time": [None if value is None else value <= 15 for value in late],
+            "tail": ["" if n % 13 == 0 else f"N{n * 7919 % 99_999:05}" for n in numbers],
+            "weather": [
+                {"wind": n * 13 % 40, "gusts": [n % 9, n % 7], "sky": "clear\nover the bay"}
+                for n in numbers
+            ],
+            "note": [
+                None if n % 4 else f"pushed back {n % 30} min late: waiting for a crew from "
+                f"{places[n % 6]} whose flight was held over weather" for n in numbers
+            ],
+        }
+    )  # fmt: skip
 
 
 def with_team(desk: FakeDesk) -> FakeDesk:

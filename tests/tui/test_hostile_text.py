@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from textual.pilot import Pilot
 
@@ -35,9 +38,11 @@ from rhdesk.models import (
     StoreState,
     Version,
 )
+from rhdesk_tui.app import DeskApp
+from rhdesk_tui.table_view import source_of
 from rhdesk_tui.widgets.log_window import LogWindow
 from tests.fakes.desk import NOW, FakeDesk, Written, make_run
-from tests.tui.conftest import Opened, said, settle, text_of
+from tests.tui.conftest import Opened, said, settle, text_of, until
 
 HOSTILE = (
     "\x1b[2J\x1b]52;c;" + base64.b64encode(b"stolen").decode() + "\x07\x1b]0;title\x1b\\"
@@ -188,6 +193,34 @@ async def test_errors_in_banners_and_messages(opened: Opened, desk: FakeDesk) ->
         await pilot.press("M")
         await settle(pilot)
         assert "[IMPORTANT]" in check(pilot)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (), ("right",), ("enter",), ("right", "enter"), ("right", "right", "enter"), ("v",), ("D",),
+        ("y",), ("!", "right"), ("-",), ("f",), ("f", *"== 5", "enter"), ("p",), ("p", "E"),
+    ],
+    ids=lambda keys: "-".join(keys)[:30] or "rows",
+)  # fmt: skip
+async def test_a_table(
+    opened: Opened, desk: FakeDesk, tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    """Hostile in its name, its columns' names, its cells, and inside what is nested."""
+    h = HOSTILE
+    columns = {h: [h, "", None], "deep": [{h: [h]}, None, {h: []}], h + "2": pa.array([h] * 3)}
+    pq.write_table(pa.table(columns), tmp_path / "h.parquet")
+    config = {"path": str(tmp_path / "h.parquet"), "system": "file"}
+    name = f"~/{h}"
+    desk.records[name] = Record(name=name, resource_type="table", config=config, saved_at=NOW)
+    async with opened((110, 36)) as pilot:
+        assert isinstance(pilot.app, DeskApp)
+        pilot.app.show_table(source_of(desk.records[name]))
+        await until(pilot, lambda: "row 1 of 3" in text_of(pilot))
+        assert "[IMPORTANT]" in check(pilot), "brackets are shown, not read"
+        await pilot.press(*keys)
+        await settle(pilot, 10)
+        check(pilot)
 
 
 async def test_a_line_of_a_megabyte_is_not_kept_whole() -> None:

@@ -44,6 +44,7 @@ from rhdesk_tui.messages import (
     ShowInvoke,
     ShowLineage,
     ShowRun,
+    ShowTable,
     TypedCommand,
 )  # fmt: skip
 from rhdesk_tui.page import Page, Work
@@ -53,6 +54,7 @@ from rhdesk_tui.screens.explorer import Explorer
 from rhdesk_tui.screens.job import JobScreen
 from rhdesk_tui.screens.watch import WatchScreen
 from rhdesk_tui.spellings import Spelling, cli
+from rhdesk_tui.table_view import TableSource
 from rhdesk_tui.themes import DARK, LIGHT
 from rhdesk_tui.watching import Following
 from rhdesk_tui.widgets.command_bar import CommandBar
@@ -167,6 +169,10 @@ class DeskApp(App[None]):
     @on(ShowCluster)
     def _show_cluster(self, event: ShowCluster) -> None:
         self.show_cluster(event.name)
+
+    @on(ShowTable)
+    def _show_table(self, event: ShowTable) -> None:
+        self.show_table(event.source)
 
     @on(ShowDiff)
     def _show_diff(self, event: ShowDiff) -> None:
@@ -307,6 +313,11 @@ class DeskApp(App[None]):
         from rhdesk_tui.screens.folder import FolderScreen
 
         self.push_screen(FolderScreen(self.workplace, folder, cluster))
+
+    def show_table(self, source: TableSource) -> None:
+        from rhdesk_tui.screens.table import TableScreen
+
+        self.push_screen(TableScreen(self.workplace, source))
 
     def show_job(self) -> None:
         if not self.workplace.jobs:

@@ -16,6 +16,7 @@ from textual.dom import DOMNode
 
 from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
+from rhdesk_tui.table_view import TableSource, source_of
 from rhdesk_tui.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -78,6 +79,21 @@ def _watch(app: DeskApp, rest: list[str]) -> None:
     app.watch_folder(rest)
 
 
+def _table(app: DeskApp, place: str) -> None:
+    app.begin(partial(_open_table, app, place), "table")
+
+
+async def _open_table(app: DeskApp, place: str) -> None:
+    """Open what is saved under a name, or what is at a place."""
+    if place.startswith(("~/", "@/")) or place in app.workplace.names:
+        found = await app.desk.resources("/" if place.startswith("/") else "")
+        for record in found:
+            if record.name == place and record.resource_type == "table":
+                app.show_table(source_of(record))
+                return
+    app.show_table(TableSource(place))
+
+
 VERBS: Final[tuple[Verb, ...]] = (
     _kind("functions", "list saved functions"),
     _kind("modules", "list saved modules"),
@@ -120,6 +136,8 @@ VERBS: Final[tuple[Verb, ...]] = (
          "text", lambda app, rest: _watch(app, rest)),
     Verb("folder", "folder [FOLDER [CLUSTER]]", "what of a folder travels; send it, bring back",
          "text", lambda app, rest: _folder(app, rest)),
+    Verb("table", "table PLACE", "the rows of a table: a file, a folder, s3://bucket/x, a name",
+         "name", lambda app, rest: _table(app, _one(rest, "a place, or a name"))),
     Verb("cluster", "cluster [CLUSTER]", "one cluster in full", "cluster",
          lambda app, rest: app.show_cluster(rest[0] if rest else "here")),
     Verb("exec", "exec COMMAND", "run a shell command on `here`", "text",

@@ -10,6 +10,7 @@ from textual.message import Message
 from rhdesk.models import Conflict, Step
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.spellings import Spelling
+from rhdesk_tui.table_view import TableSource
 from rhdesk_tui.watching import Following
 
 
@@ -56,6 +57,11 @@ class ShowConflict(Message):
 @dataclass
 class ShowCluster(Message):
     name: str
+
+
+@dataclass
+class ShowTable(Message):
+    source: TableSource
 
 
 @dataclass

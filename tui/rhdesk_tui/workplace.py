@@ -11,6 +11,7 @@ from rhdesk.models import Cluster, ClusterState, StoreState
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.loads import Loads
 from rhdesk_tui.said import SaidLog
+from rhdesk_tui.table_view import Place
 from rhdesk_tui.watching import Following
 from rhdesk_tui.wording import Saying, say_cluster, say_store
 
@@ -31,6 +32,8 @@ class Workplace:
     """As they were when somebody last asked."""
     store: StoreState = field(default_factory=StoreState)
     """As it was when somebody last asked."""
+    tables: dict[str, Place] = field(default_factory=dict[str, Place])
+    """Where somebody was in each table, by its title."""
     names: list[str] = field(default_factory=list[str])
     """Names a command line can complete."""
 

@@ -14,6 +14,7 @@ from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from rhdesk.errors import BadInput
 from rhdesk.foreign import clean
 from rhdesk.models import Cluster, ClusterState, Env, Record, Run
 from rhdesk_tui import cards
@@ -26,6 +27,7 @@ from rhdesk_tui.messages import (
     ShowInvoke,
     ShowLineage,
     ShowRun,
+    ShowTable,
     TypedCommand,
 )  # fmt: skip
 from rhdesk_tui.page import Page
@@ -40,6 +42,7 @@ from rhdesk_tui.spellings import (
     drop_env_cli,
     remove_run_cli,
 )  # fmt: skip
+from rhdesk_tui.table_view import source_of
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.command_bar import CommandBar
 from rhdesk_tui.widgets.kind_rail import KindEntry, KindRail
@@ -55,6 +58,7 @@ _DETAIL_AFTER_S: Final = 0.06
 class Explorer(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "invoke", "Invoke", id="explorer.invoke"),
+        Binding("o", "open_table", "Rows", id="explorer.open_table"),
         Binding("l", "logs", "Logs", id="explorer.logs"),
         Binding("h", "history", "History", id="explorer.history"),
         Binding("w", "lineage", "Why", id="explorer.lineage"),
@@ -363,6 +367,8 @@ class Explorer(Page):
         match action:
             case "invoke":
                 return callable_ or isinstance(item, Run)
+            case "open_table":
+                return isinstance(item, Record) and item.resource_type == "table"
             case "logs":
                 return named or isinstance(item, Run)
             case "history" | "lineage":
@@ -389,6 +395,8 @@ class Explorer(Page):
             self.post_message(ShowRun(item.run_id))
         elif isinstance(item, Cluster):
             self.post_message(ShowCluster(item.name))
+        elif isinstance(item, Record) and item.resource_type == "table":
+            self.action_open_table()
         else:
             self.add_class("-zoomed")
             self.query_one("#inspector").focus()
@@ -399,6 +407,13 @@ class Explorer(Page):
             self.post_message(ShowInvoke(item.name))
         elif isinstance(item, Run):
             self.post_message(ShowInvoke(item.function))
+
+    def action_open_table(self) -> None:
+        if isinstance(self.item, Record):
+            try:
+                self.post_message(ShowTable(source_of(self.item)))
+            except BadInput as exc:
+                self.complain(str(exc))
 
     def action_logs(self) -> None:
         self.begin(self._show_last_run, "logs")
