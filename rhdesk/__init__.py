@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rhdesk.blocking import Desk as Desk
     from rhdesk.desk import AsyncDesk as AsyncDesk
     from rhdesk.errors import RhdeskError as RhdeskError
+    from rhdesk.handles.blob import Blob as Blob
+    from rhdesk.handles.blob import blob as blob
     from rhdesk.handles.cluster import Cluster as Cluster
     from rhdesk.handles.cluster import cluster as cluster
     from rhdesk.handles.cluster import here as here
@@ -57,6 +59,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AsyncDesk": "rhdesk.desk",
+    "Blob": "rhdesk.handles.blob",
     "Cluster": "rhdesk.handles.cluster",
     "Desk": "rhdesk.blocking",
     "Env": "rhdesk.handles.env",
@@ -68,6 +71,7 @@ _HOME = {
     "RhdeskError": "rhdesk.errors",
     "Secrets": "rhdesk.handles.secrets",
     "Table": "rhdesk.handles.table",
+    "blob": "rhdesk.handles.blob",
     "cluster": "rhdesk.handles.cluster",
     "conda_env": "rhdesk.handles.env",
     "configs": "rhdesk.handles.configs",

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from fsspec.spec import AbstractFileSystem
 
+from rhdesk.data.on_host import OnHost
+
 
 class Seen(Protocol):
     """What SFTP tells of a file."""
@@ -37,17 +39,24 @@ class Channel(Protocol):
 
 
 class HostFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no types
-    """Paths are the host's; relative ones start at the home there. Used by one thread at a time."""
+    """Paths are the host's; relative ones start at the home there. Used by one thread at a time.
+
+    Args:
+        on_host: What can be done there by a program is.
+    """
 
     protocol = "host"
     cachable = False
 
-    def __init__(self, channel: Channel, **options: Any) -> None:
+    def __init__(self, channel: Channel, on_host: OnHost | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._channel = channel
+        self.on_host = on_host
 
     def close(self) -> None:
         self._channel.close()
+        if self.on_host is not None:
+            self.on_host.close()
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

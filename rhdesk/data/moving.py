@@ -16,8 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
+from rhdesk.data.direct import Direct, direct
 from rhdesk.data.faults import told
 from rhdesk.data.host_files import HostFiles
+from rhdesk.data.on_host import NotThere
 from rhdesk.data.place import PART, PIECE, Place
 from rhdesk.errors import BadInput, ConnectionFailed, RhdeskError, StoreUnwritable
 from rhdesk.models import Entry
@@ -34,10 +36,16 @@ class Moved(msgspec.Struct, frozen=True):
     size_bytes: int
     """Sent; what an earlier copy had sent of a file is not sent again."""
     spared: int
+    straight: int = 0
+    """Those that went between a host and a bucket, and not through this machine."""
+    why_not: str = ""
+    """Why one of them went through this machine."""
 
     def __str__(self) -> str:
         spared = f", {self.spared} there already" if self.spared else ""
-        return f"{self.files} files, {self.size_bytes / 1e6:.1f} MB{spared}"
+        straight = f", {self.straight} without a detour through here" if self.straight else ""
+        why = f"; through this machine, as the host said: {self.why_not}" if self.why_not else ""
+        return f"{self.files} files, {self.size_bytes / 1e6:.1f} MB{spared}{straight}{why}"
 
 
 class Left(RhdeskError):
@@ -55,6 +63,10 @@ class Moving:
         self._tell = tell
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+        self._direct: Direct | None = None
+        self._straight_files = 0
+        self._refused: str | None = None
+        """Why a file did not go straight."""
         self._files = 0
         self._size = 0
         self._spared = 0
@@ -77,6 +89,7 @@ class Moving:
         entry = source.entry()
         to = self._final(source, entry, target)
         _refuse_itself(source, to)
+        self._direct = direct(source, to)
         if entry.kind == "folder":
             self._folder(source, to)
         elif entry.kind == "file":
@@ -84,7 +97,9 @@ class Moving:
             self._file(source, to, entry, to.entry() if to.kind() == "file" else None)
         else:
             raise BadInput(f"{source} is neither a file nor a folder")
-        return Moved(self._files, self._size, self._spared)
+        return Moved(
+            self._files, self._size, self._spared, self._straight_files, self._refused or ""
+        )
 
     def move(self, source: Place, target: Place) -> Moved:
         """The same, and then *source* is gone: removed only after everything has arrived."""
@@ -134,14 +149,15 @@ class Moving:
     def _file(self, source: Place, target: Place, entry: Entry, there: Entry | None) -> None:
         if self._stopped.is_set():
             raise Left
+        if self._direct is not None and self._straight(source, target, entry):
+            return
         if there is not None and there.size_bytes == entry.size_bytes:
             if source.sha256() == target.sha256():
                 self._count(0, spared=True)
                 return
         elif there is None and target.has_folders and target.kind():
             raise BadInput(f"{source} is a file, and {target} is none; nothing there was touched")
-        key = hashlib.sha256(target.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        part = target.at(posixpath.join(posixpath.dirname(target.path), f".{key}{PART}"))
+        part = self._part(target)
         try:
             sent = self._send(source, part)
             part.rename(target)
@@ -151,6 +167,25 @@ class Moving:
                     part.remove()
             raise
         self._count(sent)
+
+    def _straight(self, source: Place, target: Place, entry: Entry) -> bool:
+        """Whether a file went without a detour through this machine."""
+        assert self._direct is not None, "its caller asked"
+        try:
+            if source.has_folders:
+                sent = self._direct.send(source, target, entry)
+            else:
+                part = self._part(target)
+                sent = self._direct.fetch(source, part, entry)
+                part.rename(target)
+        except NotThere as exc:
+            self._tell(f"through this machine: {exc}")
+            if self._refused is None:
+                self._refused = str(exc)
+            return False
+        self._count(sent, spared=not sent and entry.size_bytes > 0)
+        self._straight_files += 1
+        return True
 
     def _send(self, source: Place, part: Place) -> int:
         """Write what *part* lacks of *source*; returns how many bytes that was."""
@@ -181,6 +216,12 @@ class Moving:
             part.remove()
             raise ConnectionFailed(f"{source} did not arrive as it was sent; copy it again")
         return sent
+
+    @staticmethod
+    def _part(target: Place) -> Place:
+        """The file that will be *target*; the same for every try."""
+        key = hashlib.sha256(target.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return target.at(posixpath.join(posixpath.dirname(target.path), f".{key}{PART}"))
 
     def _agreed(self, reading: Any, part: Place, digest: Any) -> int:
         """How many bytes an earlier copy left that are still those of the source; 0 if any differ."""

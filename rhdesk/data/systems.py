@@ -71,6 +71,9 @@ def filesystem(system: str, *, clusters: Iterable[str] = (), **options: Any) -> 
     if protocol not in known_implementations:
         names = {*clusters, HERE, "azure", *known_implementations}
         raise NotFound(system, kind="system", near=get_close_matches(system, names, 3))
+    if system == "s3":
+        # What is signed for a host must hold for its headers too, which version 2 does not.
+        options = {"config_kwargs": {"signature_version": "s3v4"}} | options
     try:
         # What others change must be seen, so no listing is kept.
         return fsspec.filesystem(protocol, use_listings_cache=False, **options)

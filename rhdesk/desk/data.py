@@ -124,6 +124,7 @@ class DataVerbs(ReachVerbs):
     async def _filesystem(self, where: Location) -> Any:
         """The fsspec filesystem that a location is on, for this desk."""
         from rhdesk.data.host_files import HostFiles
+        from rhdesk.data.on_host import OnHost
         from rhdesk.data.systems import filesystem, is_of_host
 
         clusters = self.clusters_room.names()
@@ -134,7 +135,8 @@ class DataVerbs(ReachVerbs):
                 if exc.name != where.system:
                     raise
             else:
-                return HostFiles(await asyncio.to_thread(connection.files))
+                files = await asyncio.to_thread(connection.files)
+                return HostFiles(files, OnHost(connection.program))
         return await asyncio.to_thread(filesystem, where.system, clusters=clusters)
 
 

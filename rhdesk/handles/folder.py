@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import IO, Any, ClassVar, Self
 
 from rhdesk.errors import AlreadyExists, BadInput, NotFound
 from rhdesk.handles import naming
@@ -144,6 +145,33 @@ class Folder(Data):
             found.sort(key=_newest, reverse=True)
         return [each.path if full_paths else _leaf(each) for each in found]
 
+    def open(self, name: str, mode: str = "rb", encoding: str | None = None) -> IO[Any]:
+        """A file in it, as the built-in `open` has it: read whole when it is opened, and written
+        when it is closed, unless an error left the ``with`` statement.
+
+        Raises:
+            BadInput: *mode* is neither reading nor writing.
+        """
+        return opened(self._at(name), mode, encoding)
+
+    def contains(self, name_or_path: str) -> bool:
+        """Whether there is a file or folder of that name in it, or of that path below it."""
+        return File(None, self._at(self._relative(name_or_path))).exists_in_system()
+
+    def locate(self, name_or_path: str) -> tuple[str, str]:
+        """Path and system of what is in it.
+
+        Raises:
+            NotFound: Nothing is.
+        """
+        found = File(None, self._at(self._relative(name_or_path)))
+        if not found.exists_in_system():
+            raise NotFound(name_or_path, kind=f"file in {self.place}")
+        return found.path, found.system
+
+    def _relative(self, name_or_path: str) -> str:
+        return name_or_path.removeprefix(f"{self.path.rstrip('/')}/")
+
     def get(self, name: str, mode: str = "rb", encoding: str | None = None) -> bytes | str:
         """What a file in it holds; text if *mode* is ``r``."""
         data = session().desk.read_data(self._at(name))
@@ -185,6 +213,10 @@ class File(Data):
         """What it holds. A pickle is not opened: it may be anybody's."""
         return session().desk.read_data(str(self.place))
 
+    def open(self, mode: str = "rb") -> IO[Any]:
+        """It, as the built-in `open` has it; see `Folder.open`."""
+        return opened(str(self.place), mode, None)
+
     def write(self, data: bytes | str) -> Self:
         """Have it hold *data*; what it held stays until all of that is written."""
         session().desk.write_data(str(self.place), _bytes(data))
@@ -192,6 +224,53 @@ class File(Data):
 
     def rm(self) -> None:
         session().desk.remove_data(str(self.place))
+
+
+def opened(place: str, mode: str, encoding: str | None) -> IO[Any]:
+    """A file of any system, as the built-in `open` has it."""
+    kind = mode.replace("b", "").replace("t", "")
+    if kind not in {"r", "w", "a"}:
+        raise BadInput(f"{mode!r} opens nothing; r, w and a do, with b for bytes")
+    held = b"" if kind == "w" else _held(place, may_be_missing=kind == "a")
+    raw = io.BytesIO(held) if kind == "r" else _Written(place, held)
+    return raw if "b" in mode else _Text(raw, encoding or "utf-8", newline="")
+
+
+def _held(place: str, *, may_be_missing: bool) -> bytes:
+    try:
+        return session().desk.read_data(place)
+    except NotFound:
+        if may_be_missing:
+            return b""
+        raise
+
+
+class _Written(io.BytesIO):
+    """What is written when it is closed, and not when what fills it has failed."""
+
+    def __init__(self, place: str, held: bytes) -> None:
+        super().__init__()
+        self.has_failed = False
+        self._place = place
+        self.write(held)
+
+    def close(self) -> None:
+        if not self.closed:
+            data = self.getvalue()
+            super().close()
+            if not self.has_failed:
+                session().desk.write_data(self._place, data)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.has_failed = kind is not None
+        self.close()
+
+
+class _Text(io.TextIOWrapper):
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(self.buffer, _Written):
+            self.buffer.has_failed = kind is not None
+        self.close()
 
 
 def _bytes(data: object) -> bytes:

@@ -151,6 +151,7 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     Raises:
         BadInput: Its type is none this rhdesk knows.
     """
+    from rhdesk.handles.blob import Blob
     from rhdesk.handles.cluster import Cluster
     from rhdesk.handles.env import Env
     from rhdesk.handles.folder import File, Folder
@@ -159,6 +160,7 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     from rhdesk.handles.table import Table
 
     made: dict[str, Any] = {
+        "blob": Blob.of_config,
         "cluster": Cluster.of_config,
         "env": Env.of_config,
         "file": File.of_config,

@@ -11,6 +11,7 @@ import pytest
 import rhdesk as rh
 
 TOP = {
+    "blob": "data, name, path, system, env, data_config, load, dryrun",
     "cluster": "name, host, ssh_creds, dryrun, kwargs",
     "conda_env": "reqs, conda_env, name, setup_cmds, env_vars, working_dir, dryrun",
     "current_folder": "",
@@ -103,6 +104,27 @@ MODULE = {
     "set_async": "key, value",
     "to": "system, env, name",
 }
+FOLDER = {
+    "contains": "name_or_path",
+    "exists_in_system": "",
+    "get": "name, mode, encoding",
+    "locate": "name_or_path",
+    "ls": "full_paths, sort",
+    "mkdir": "",
+    "mv": "system, path, data_config",
+    "open": "name, mode, encoding",
+    "put": "contents, overwrite",
+    "rm": "contents, recursive",
+    "to": "system, path, data_config",
+}
+BLOB = {
+    "exists_in_system": "",
+    "fetch": "item, stream_logs",
+    "resolved_state": "_state_dict",
+    "rm": "",
+    "to": "system, env, path, data_config",
+    "write": "data",
+}
 TABLE = {
     "exists_in_system": "",
     "fetch": "columns",
@@ -118,6 +140,8 @@ WANTED = [
     *((rh.Env, name, takes) for name, takes in ENV.items()),
     *((rh.Function, name, takes) for name, takes in FUNCTION.items()),
     *((rh.Module, name, takes) for name, takes in MODULE.items()),
+    *((rh.Folder, name, takes) for name, takes in FOLDER.items()),
+    *((rh.Blob, name, takes) for name, takes in BLOB.items()),
     *((rh.Table, name, takes) for name, takes in TABLE.items()),
 ]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shlex
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
@@ -86,6 +87,14 @@ class Connection:
                 f"the connection to {self.target.host} broke: {told(exc)}"
             ) from exc
         return Stream(channel)
+
+    def program(self, source: str) -> Program:
+        """Have a Python program run on the host, spoken to in lines. Blocking.
+
+        Raises:
+            ConnectionFailed: It does not start: there is no Python, or the line is gone.
+        """
+        return Program(self._session("/bin/sh", pty=False), source, self._sessions.release)
 
     @asynccontextmanager
     async def run(self, command: str, *, pty: bool = False) -> AsyncGenerator[Exec]:
@@ -313,6 +322,50 @@ class Exec:
                 break
             await asyncio.sleep(0.01)
         return int(self._channel.exit_status)
+
+
+class Program:
+    """A Python program on a host: a line is asked, a line is answered. Blocking; for one thread.
+
+    It says ``ready`` first: until then a shell may read what is meant for it.
+    """
+
+    def __init__(self, channel: Channel, source: str, ended: Callable[[], None]) -> None:
+        self._channel, self._ended = channel, ended
+        self._reading = io.BufferedReader(cast("io.RawIOBase", _Raw(channel)), 1 << 16)
+        shell = f'exec "$(command -v python3 || command -v python)" -u -c {shlex.quote(source)}\n'
+        try:
+            self._send(shell.encode())
+            while self._line() != b"ready\n":
+                pass  # a shell that greets
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, line: bytes) -> bytes:
+        """
+        Raises:
+            ConnectionFailed: It has ended, and what it said is in the message.
+        """
+        self._send(line)
+        return self._line()
+
+    def close(self) -> None:
+        self._channel.close()
+        self._ended()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except (OSError, EOFError, paramiko.SSHException) as exc:
+            raise ConnectionFailed(f"the program takes no more: {told(exc)}") from exc
+
+    def _line(self) -> bytes:
+        if not (line := self._reading.readline()).endswith(b"\n"):
+            said = self._channel.recv_stderr(4000) if self._channel.recv_stderr_ready() else b""
+            words = clean(said.decode("utf-8", "replace").strip()) or "it said nothing"
+            raise ConnectionFailed(f"the program on the host ended: {words}")
+        return line
 
 
 async def _wait_readable(channel: Channel) -> None:

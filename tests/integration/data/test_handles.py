@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rhdesk as rh
-from rhdesk.errors import AlreadyExists, BadInput
+from rhdesk.errors import AlreadyExists, BadInput, NotFound
 from rhdesk.handles.session import close
 
 
@@ -64,3 +64,42 @@ def test_a_file_is_saved_under_a_name_and_loaded(
     with pytest.raises(BadInput, match="not dict"):
         found.write({})  # type: ignore[arg-type]
     assert (tmp_path / "g").read_bytes() == b"two"
+
+
+def test_a_file_is_opened_as_python_opens_one(tmp_path: Path) -> None:
+    made = rh.folder(path="memory://opened").mkdir()
+    with made.open("a", "w") as file:
+        file.write("one\n")
+    with made.open("a", "a") as file:
+        file.write("two\n")
+    with made.open("a", "r") as file:
+        assert list(file) == ["one\n", "two\n"]
+    with pytest.raises(TypeError), made.open("a", "w") as file:
+        file.write(b"bytes in a file of text")
+    assert made.get("a", mode="r") == "one\ntwo\n", "what was there stays"
+    with pytest.raises(BadInput, match="opens nothing"):
+        made.open("a", "x")
+    with pytest.raises(NotFound):
+        made.open("b")
+    assert made.contains("a")
+    assert not made.contains("b")
+    assert made.locate("a") == ("opened/a", "memory")
+    with pytest.raises(NotFound, match="file in"):
+        made.locate("b")
+
+
+def test_a_blob_without_a_cluster_is_only_this_programs(tmp_path: Path) -> None:
+    made = rh.blob([1, 2], name="~/mine")
+    assert isinstance(made, rh.Blob)
+    assert (made.data, made.system, made.exists_in_system()) == ([1, 2], None, True)
+    with pytest.raises(BadInput, match="send it first"):
+        made.save()
+    made.rm()
+    assert not made.exists_in_system()
+    filed = rh.blob(b"bytes", path=str(tmp_path / "b"))
+    assert isinstance(filed, rh.File)
+    assert filed.fetch() == b"bytes"
+    with pytest.raises(BadInput, match="not list"):
+        rh.blob([1], path=str(tmp_path / "c"))
+    with pytest.raises(BadInput, match="is of data"):
+        rh.blob()
