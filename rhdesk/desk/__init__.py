@@ -39,8 +39,8 @@ class AsyncDesk(
     CareVerbs,
     SettingVerbs,
     SecretVerbs,
-    DataVerbs,
     TableVerbs,
+    DataVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 
