@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
+import numpy
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -170,7 +171,7 @@ print(peak() - before)
 @pytest.mark.parametrize("how", ["export", "whole"])
 def test_memory_does_not_grow_with_what_is_exported(tmp_path: Path, how: str) -> None:
     """A table of 160 MB in memory; reading it whole, the control, takes that."""
-    rows = pa.table({"n": range(1_000_000)})
+    rows = pa.table({"n": numpy.arange(1_000_000)})
     with pq.ParquetWriter(tmp_path / "a.parquet", rows.schema) as writer:
         for _ in range(20):
             writer.write_table(rows, row_group_size=100_000)
