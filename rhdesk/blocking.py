@@ -271,6 +271,26 @@ class Desk:
             partial(self.asynchronous.save_provider, name, version=version, provider=provider)
         )
 
+    def send_secret(
+        self,
+        name: str,
+        *,
+        on: str,
+        node: str = "",
+        provider: str = "",
+        values: Mapping[str, SecretText] | None = None,
+    ) -> list[str]:
+        return self.portal.call(
+            partial(
+                self.asynchronous.send_secret,
+                name,
+                on=on,
+                node=node,
+                provider=provider,
+                values=values,
+            )
+        )
+
     def secret_keeper(self) -> Keeper:
         return self.portal.call(self.asynchronous.secret_keeper)
 

@@ -57,12 +57,13 @@ class Place:
         return self.python("-m", "rhdesk.cli", *args, check=check)
 
     def python(
-        self, *args: str, check: bool = True, timeout_s: float = 120
+        self, *args: str, check: bool = True, timeout_s: float = 120, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, *args],
             env=self.environ,
             cwd=self.project,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=timeout_s,

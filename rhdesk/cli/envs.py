@@ -46,6 +46,7 @@ def list_envs(on: str, as_json: bool) -> None:
 @click.option("--setup", multiple=True, help="Shell command run once, after the packages.")
 @click.option("--var", multiple=True, metavar="K=V", help="Variable its runs see.")
 @click.option("--working-dir", type=click.Path(file_okay=False), help="Where commands run.")
+@click.option("--secret", multiple=True, help="One its runs find while it lasts; see `secret`.")
 @click.option("--force", is_flag=True, help="Resolve and install again.")
 @click.option("--node", multiple=True, help="On this node only; again for another.")
 @on_cluster
@@ -56,6 +57,7 @@ def make(
     setup: tuple[str, ...],
     var: tuple[str, ...],
     working_dir: str | None,
+    secret: tuple[str, ...],
     force: bool,
     node: tuple[str, ...],
     on: str,
@@ -68,6 +70,7 @@ def make(
         setup_cmds=setup,
         env_vars=_variables(var),
         working_dir=working_dir,
+        secrets=secret,
     )
 
     async def work(desk: AsyncDesk) -> Env:

@@ -171,6 +171,21 @@ def save(name: str, version: int, provider: str, as_json: bool) -> None:
 
 
 @secret.command()
+@click.argument("name")
+@click.option("--on", required=True, help="The cluster or host to write it on.")
+@click.option("--node", default="", help="This machine of it.")
+@click.option("--provider", default="", help="Whose credentials it is, if it was not said.")
+@as_json
+def send(name: str, on: str, node: str, provider: str, as_json: bool) -> None:
+    """Write secret NAME where its provider looks for it on another machine; it stays there.
+
+    For as long as an environment lasts only: rhdesk env make ENV --secret NAME --on CLUSTER
+    """
+    files = at_desk(lambda desk: desk.send_secret(name, on=on, node=node, provider=provider))
+    answer(files, as_json, lambda: output.note(f"{name} is in {', '.join(files)} of {on}"))
+
+
+@secret.command()
 @click.argument("guard", type=click.Choice(GUARDS), required=False)
 @as_json
 def guard(guard: str | None, as_json: bool) -> None:

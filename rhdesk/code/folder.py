@@ -29,6 +29,7 @@ IGNORED: Final = "ignored"
 _UNSURE_NS: Final = 20_000_000
 """A file changed so shortly before it was read may change again without its time telling."""
 _IN_ONE_READ: Final = 1 << 20
+_RULES: Final = frozenset(FILES)
 
 
 class _Seen(msgspec.Struct, array_like=True):
@@ -38,7 +39,8 @@ class _Seen(msgspec.Struct, array_like=True):
     mtime_ns: int = -1
     size: int = 0
     inode: int = 0
-    """Negative for one its owner may execute; 0 where it must be looked at again."""
+    """Negative for one its owner may execute, as a changed mode has no time of its own here; 0 where
+    it must be looked at again."""
     kind: str = FILE
     hash: bytes = b""
     link: str = ""
@@ -46,6 +48,14 @@ class _Seen(msgspec.Struct, array_like=True):
     @property
     def entry(self) -> Entry:
         return Entry(self.kind, self.hash, self.size, self.mtime_ns, self.link)
+
+    def is_still(self, found: os.stat_result) -> bool:
+        """Whether the file looks as it did; asked of every file at every look."""
+        return (
+            self.mtime_ns == found.st_mtime_ns
+            and self.size == found.st_size
+            and self.inode == (-found.st_ino if _is_program(found) else found.st_ino)
+        )
 
 
 class _Inside(msgspec.Struct, array_like=True):
@@ -150,10 +160,13 @@ class Folder:
     def held_back(self) -> list[FileVerdict]:
         """What stays here though no rule ignores it: secrets, large files, what cannot travel."""
         return [
-            self.why(folder + name)
-            for folder, inside in sorted(self._index.folders.items())
-            for name, seen in sorted(inside.names.items())
-            if seen.reason not in {INCLUDED, IGNORED}
+            self.why(path)
+            for path in sorted(
+                folder + name
+                for folder, inside in self._index.folders.items()
+                for name, seen in inside.names.items()
+                if seen.reason != INCLUDED and seen.reason != IGNORED
+            )
         ]
 
     def keep(self) -> None:
@@ -206,14 +219,14 @@ class Folder:
     def _look_in(self, folder: str, rules: Rules) -> list[tuple[str, Rules]]:
         """Look at one folder; the folders in it that are to be looked at, with their rules."""
         try:
-            entries = list(os.scandir(self.root / folder))
+            entries = list(os.scandir(f"{self.root}/{folder}"))
         except NotADirectoryError:
             return []
         except OSError as exc:
             if not folder:
                 raise BadInput(f"{self.root} cannot be read: {exc.strerror}") from exc
             entries = []
-        if any(entry.name in FILES for entry in entries):
+        if not _RULES.isdisjoint([entry.name for entry in entries]):
             rules = self._with_own(rules, folder)
         before = self._index.folders.get(folder)
         known = before.names if before is not None and before.rules == rules.key else {}
@@ -232,7 +245,7 @@ class Folder:
                     found = entry.stat(follow_symlinks=False)
                 except OSError:  # gone between two looks
                     continue
-                if seen is None or _print(found) != (seen.mtime_ns, seen.size, seen.inode):
+                if seen is None or not seen.is_still(found):
                     rule = self._decide(rules, folder + name, is_folder=False)
                     seen = self._judge(folder + name, found, rule)
             names[name] = seen
@@ -245,7 +258,8 @@ class Folder:
         if rule is not None and rule.ignores:
             return _Seen(IGNORED)
         wanted = rule is not None and rule.is_of_rhdesk
-        seen = _Seen("", *_print(found))
+        inode = -found.st_ino if _is_program(found) else found.st_ino
+        seen = _Seen("", found.st_mtime_ns, found.st_size, inode)
         if found.st_mtime_ns > self._began_ns - _UNSURE_NS:
             seen.inode = 0
         if not _can_be_said(path):
@@ -396,12 +410,6 @@ def _folder_of(path: str) -> str:
 def _repository(root: Path) -> Path:
     """The top of the repository a folder is in; itself where it is in none."""
     return next((each for each in (root, *root.parents) if (each / ".git").exists()), root)
-
-
-def _print(found: os.stat_result) -> tuple[int, int, int]:
-    """What tells one state of a file from another; a changed mode has no time of its own here."""
-    program = -1 if _is_program(found) else 1
-    return (found.st_mtime_ns, found.st_size, program * found.st_ino)
 
 
 def _is_program(found: os.stat_result) -> bool:

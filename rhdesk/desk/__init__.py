@@ -6,6 +6,7 @@ one noun, and a room is entered, and its library imported, when a verb first nee
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from rhdesk.desk.data import DataVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
 from rhdesk.desk.objects import ObjectVerbs
-from rhdesk.desk.secrets import SecretVerbs
+from rhdesk.desk.sending import SendingVerbs
 from rhdesk.desk.settings import SettingVerbs
 from rhdesk.desk.store import StoreVerbs
 from rhdesk.desk.tables import TableVerbs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 class AsyncDesk(
     TeamAuditVerbs,
     WatchVerbs,
+    SendingVerbs,
     HistoryVerbs,
     LineageVerbs,
     ObjectVerbs,
@@ -38,7 +40,6 @@ class AsyncDesk(
     StoreVerbs,
     CareVerbs,
     SettingVerbs,
-    SecretVerbs,
     TableVerbs,
     DataVerbs,
 ):
@@ -57,6 +58,7 @@ class AsyncDesk(
         """
         desk = cls(settings or Settings.load())
         desk.asks = asks
+        desk.loop = asyncio.get_running_loop()
         try:
             yield desk
         finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from rhdesk.desk.secrets import SecretVerbs
 from rhdesk.desk.work import WorkVerbs
 from rhdesk.models import (
     Check,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rhdesk.wire.messages import GoLive
 
 
-class ClusterVerbs(WorkVerbs):
+class ClusterVerbs(WorkVerbs, SecretVerbs):
     async def add_cluster(self, spec: ClusterSpec) -> None:
         """Add a cluster of one's own machines; `up` brings it up.
 
@@ -223,8 +224,10 @@ class ClusterVerbs(WorkVerbs):
                 async for event in pushing:
                     if isinstance(event, Step):
                         yield event
+        given = await self._delivered(spec.secrets, f"{spec.name} on {on}")
         asked = MakeEnv(
             spec=spec,
+            secrets=given,
             lines=found.lines,
             folders=found.folders,
             force=force,

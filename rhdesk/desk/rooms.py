@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rhdesk.config import Settings
+from rhdesk.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +38,8 @@ class Rooms:
         self.settings = settings
         self.asks: Asks | None = None
         """Who answers what only a person can; set by the front end that has one."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """In which they answer."""
 
     async def aclose(self) -> None:
         """Store what waits, and close every line."""
@@ -129,7 +134,18 @@ class Rooms:
         from rhdesk.secrets.keys import Keys
 
         folder = self.settings.data_dir / "secrets"
-        return Keys(folder, config_file().with_name("secrets.key"), lambda _: None)
+        return Keys(folder, config_file().with_name("secrets.key"), self._passphrase)
+
+    def _passphrase(self, prompt: str) -> str | None:
+        """Of whoever is there, or from the file RHDESK_PASSPHRASE_FILE names; never in the loop."""
+        if file := os.environ.get("RHDESK_PASSPHRASE_FILE"):
+            try:
+                return Path(file).read_text("utf-8").strip() or None
+            except (OSError, UnicodeDecodeError) as exc:
+                raise BadInput(f"the passphrase in {file} cannot be read: {exc}") from exc
+        if self.asks is None or self.loop is None:
+            return None
+        return asyncio.run_coroutine_threadsafe(self.asks.secret(prompt), self.loop).result()
 
     @cached_property
     def secret_choice(self) -> Choice:

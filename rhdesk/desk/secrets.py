@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rhdesk.desk.audit import AuditVerbs
 from rhdesk.errors import BadInput
 from rhdesk.models import Check, Finding, Keeper, Provider, Secret, SecretText, Values
+
+if TYPE_CHECKING:
+    from rhdesk.wire.secrets import Delivered
 
 
 class SecretVerbs(AuditVerbs):
@@ -124,6 +128,18 @@ class SecretVerbs(AuditVerbs):
         except ValueError as exc:
             raise BadInput(str(exc)) from exc
         return [str(file) for file in files]
+
+    async def _delivered(self, names: Sequence[str], to: str) -> Delivered:
+        """Secrets for an environment, each opened and written down as sent there."""
+        from rhdesk.secrets.delivery import delivered
+        from rhdesk.wire.secrets import Delivered
+
+        found: dict[str, tuple[str, Values]] = {}
+        for name in names:
+            whose = (await self.secret_history(name))[0].provider
+            found[name] = (whose, await self.read_secret(name))
+            await self.audit("secret.send", name, f"to {to}")
+        return delivered(found) if found else Delivered()
 
     # ---- who keeps them, and what guards them
 

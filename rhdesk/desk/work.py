@@ -278,9 +278,10 @@ class WorkVerbs(RunVerbs):
         there = client.line.cluster_id, client.line.node, key
         work = WorkClient(client, key)
         for tries_left in reversed(range(_TRIES)):
-            tree = folder.tree().copy()
+            tree, base = folder.tree(), self._trees_there.get(there)
+            # What is kept as being there stays as it is when the folder's own tree changes.
+            tree = base if base is not None and base.root == tree.root else tree.copy()
             try:
-                base = self._trees_there.get(there)
                 sent = await work.bring(tree, folder.read, base=base, tell=tell)
             except FilesChanged:  # somebody went on editing
                 if not tries_left:

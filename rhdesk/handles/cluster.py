@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, ClassVar, Final, Self, cast
 
@@ -18,7 +18,7 @@ from rhdesk.handles import naming
 from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import HERE, session
 from rhdesk.models import Cluster as ClusterSeen
-from rhdesk.models import ClusterSpec, ClusterState, EnvSpec, Run
+from rhdesk.models import ClusterSpec, ClusterState, EnvSpec, Run, SecretText
 from rhdesk.wire.payload import Payload
 
 
@@ -241,11 +241,24 @@ class Cluster(Resource):
             for line in told:
                 sys.stderr.write(f"{line}\n")
 
-    def add_secrets(self, provider_secrets: dict[str, Any]) -> None:
-        raise BadInput("this version keeps no secrets; give variables: rh.env(env_vars={...})")
+    def add_secrets(self, provider_secrets: Mapping[str, Mapping[str, str]]) -> None:
+        """Write credentials where their providers look for them there; nothing is kept here."""
+        for provider, given in provider_secrets.items():
+            values = {field: SecretText(str(text)) for field, text in given.items()}
+            session().desk.send_secret(provider, on=self.key, provider=provider, values=values)
 
     def sync_secrets(self, providers: Sequence[str] | None = None) -> None:
-        raise BadInput("this version keeps no secrets; give variables: rh.env(env_vars={...})")
+        """Write secrets where their providers look for them there; by default every provider's.
+
+        Raises:
+            NotFound: One of *providers* is not kept here; `rh.Secrets.put` does.
+        """
+        from rhdesk.secrets.providers import has_files
+
+        desk = session().desk
+        kept = [each.name for each in desk.secrets() if has_files(each.provider)]
+        for name in kept if providers is None else providers:
+            desk.send_secret(name, on=self.key)
 
     # ---- commands
 

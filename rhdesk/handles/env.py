@@ -31,6 +31,7 @@ def env(
     env_vars: Mapping[str, str] | str | None = None,
     working_dir: str | None = None,
     dryrun: bool = True,
+    secrets: Sequence[str] | None = None,
 ) -> Env:
     """An environment; with a name alone, the one saved under it.
 
@@ -39,6 +40,8 @@ def env(
         setup_cmds: Shell commands run once after the packages.
         env_vars: Variables, or the path of a ``.env`` file.
         working_dir: Folder that relative paths in *reqs* start from, and commands run in.
+        secrets: Names of secrets that its runs find where their providers look for them, for as
+            long as its servlet lasts.
 
     Raises:
         BadInput: *conda_env* was given; venvs take its place.
@@ -48,7 +51,7 @@ def env(
             "conda environments are not supported; give reqs=[...], made with pip's names"
         )
     reqs = [reqs] if isinstance(reqs, str) else list(reqs)
-    nothing_else = not (reqs or setup_cmds or env_vars or working_dir)
+    nothing_else = not (reqs or setup_cmds or env_vars or working_dir or secrets)
     if name and nothing_else and naming.exists(name, "env"):
         return Env.from_name(name, dryrun=dryrun)
     return Env(
@@ -58,6 +61,7 @@ def env(
         env_vars=load_env_vars(env_vars, folder=Path(working_dir or ".")) if env_vars else {},
         working_dir=working_dir,
         dryrun=dryrun,
+        secrets=secrets or (),
     )
 
 
@@ -91,12 +95,14 @@ class Env(Resource):
         env_vars: Mapping[str, str] | None = None,
         working_dir: str | None = None,
         dryrun: bool = True,
+        secrets: Sequence[str] = (),
     ) -> None:
         super().__init__(name, dryrun)
         self.reqs = list(reqs)
         self.setup_cmds = list(setup_cmds)
         self.env_vars = dict(env_vars or {})
         self.working_dir = working_dir
+        self.secrets = list(secrets)
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Self:
@@ -106,6 +112,7 @@ class Env(Resource):
             setup_cmds=config.get("setup_cmds") or (),
             env_vars=config.get("env_vars") or {},
             working_dir=config.get("working_dir"),
+            secrets=config.get("secrets") or (),
         )
 
     @property
@@ -113,9 +120,11 @@ class Env(Resource):
         """What it is called on a cluster; one without name and packages is ``base``."""
         if self.name:
             return self.name
-        if not (self.reqs or self.setup_cmds or self.env_vars):
+        if not (self.reqs or self.setup_cmds or self.env_vars or self.secrets):
             return BASE
-        asked = "\n".join([*self.reqs, *self.setup_cmds, *sorted(self.env_vars)])
+        asked = "\n".join(
+            [*self.reqs, *self.setup_cmds, *sorted(self.env_vars), *sorted(self.secrets)]
+        )
         return f"env-{sha256(asked.encode()).hexdigest()[:8]}"
 
     @property
@@ -128,6 +137,7 @@ class Env(Resource):
             working_dir=str(Path(self.working_dir).expanduser().resolve())
             if self.working_dir
             else None,
+            secrets=tuple(self.secrets),
         )
 
     @property
@@ -137,6 +147,7 @@ class Env(Resource):
             "setup_cmds": self.setup_cmds,
             "env_vars": self.env_vars,
             "working_dir": self.working_dir,
+            "secrets": self.secrets,
             "env_name": self.env_name,
         }
 

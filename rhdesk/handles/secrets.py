@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rhdesk.errors import BadInput
+from rhdesk.handles.cluster import cluster_of
 from rhdesk.handles.session import session
 from rhdesk.models import SecretText
 
@@ -84,11 +85,13 @@ class Secrets:
         check_enabled: bool = True,
     ) -> dict[str, dict[str, str]]:
         """Everything that is kept, and with *save_locally* write it where providers look for it."""
+        from rhdesk.secrets.providers import has_files
+
         desk = session().desk
         kept = [each for each in desk.secrets() if providers is None or each.name in providers]
         found = {each.name: cls.get(each.name) for each in kept}
         for each in kept if save_locally else []:
-            if each.provider and _has_files(each.provider):
+            if has_files(each.provider):
                 desk.save_provider(each.name)
         return found
 
@@ -99,6 +102,11 @@ class Secrets:
         for each in desk.secrets():
             if providers is None or each.name in providers:
                 desk.delete_secret(each.name)
+
+    @classmethod
+    def to(cls, system: Any, providers: Sequence[str] | None = None) -> None:
+        """Write what is kept where providers look for it on a cluster."""
+        cluster_of(system).sync_secrets(providers)
 
     @classmethod
     def load_provider_secrets(
@@ -149,7 +157,3 @@ def _no_group(group: str | None) -> None:
 
 def _known(name: str) -> str:
     return name if any(each.name == name for each in session().desk.providers()) else ""
-
-
-def _has_files(name: str) -> bool:
-    return any(each.name == name and each.places for each in session().desk.providers())

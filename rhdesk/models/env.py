@@ -17,6 +17,8 @@ class EnvSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Shell commands run once, in order, after the packages; one that fails fails the env."""
     env_vars: dict[str, str] = {}
     working_dir: str | None = None
+    secrets: tuple[str, ...] = ()
+    """Names of those its runs find where their providers look for them, while it lasts."""
 
 
 class Env(msgspec.Struct, frozen=True, kw_only=True):

@@ -237,13 +237,22 @@ class Keys:
             kept = [line for line in lines if not line.startswith(f"{ring.guard_id} ")]
             if any(not line.startswith("#") for line in kept):
                 _put(self._key_file, "".join(kept).encode())
-            else:
+                return
+            try:
                 self._key_file.unlink()
+            except OSError as exc:
+                raise StoreUnwritable(
+                    f"{self._key_file} opens nothing any more, and cannot be removed: "
+                    f"{exc.strerror}; remove it yourself"
+                ) from exc
 
     def _ask(self, what: str) -> str:
         said = self._passphrase(what)
         if not said:
-            raise Refused("the secrets are locked, and nobody is here to give the passphrase")
+            raise Refused(
+                "the secrets are locked, and nobody is here to give the passphrase; a program finds "
+                "it in the file that RHDESK_PASSPHRASE_FILE names"
+            )
         return said
 
 

@@ -115,8 +115,7 @@ class SealedKeeper:
         """
         with self._alone():
             self._get(name)
-            self._place(name).unlink()
-            whole_file.flush_folder(self._folder)
+            self._remove(name)
 
     def rename(self, old: str, new: str) -> Secret:
         """Give a secret another name; its versions go with it.
@@ -136,8 +135,7 @@ class SealedKeeper:
             )
             made = Kept(name=new, versions=versions)
             self._write(made)
-            self._place(old).unlink()
-            whole_file.flush_folder(self._folder)
+            self._remove(old)
         return _seen(made)
 
     def renew_keys(self) -> int:
@@ -248,6 +246,11 @@ class SealedKeeper:
         with _writing(self._folder):
             whole_file.write(self._place(kept.name), [data], durable=True)
 
+    def _remove(self, name: str) -> None:
+        with _writing(self._folder):
+            self._place(name).unlink()
+            whole_file.flush_folder(self._folder)
+
     @contextmanager
     def _alone(self) -> Generator[None]:
         """One writer at a time; the kernel frees the lock of one that died."""
@@ -268,9 +271,7 @@ def _writing(folder: Path) -> Generator[None]:
     except RhdeskError:
         raise
     except OSError as exc:
-        raise StoreUnwritable(
-            f"{folder} cannot be written: {exc.strerror}; nothing was saved"
-        ) from exc
+        raise StoreUnwritable(f"{folder} cannot be written: {exc.strerror}") from exc
 
 
 def _seen(kept: Kept) -> Secret:

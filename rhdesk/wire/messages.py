@@ -9,6 +9,7 @@ import msgspec
 from rhdesk.errors import BadInput, RhdeskError, error_classes
 from rhdesk.models import EnvSpec
 from rhdesk.wire.pickles import Buffer
+from rhdesk.wire.secrets import Delivered
 
 T = TypeVar("T")
 
@@ -144,6 +145,8 @@ class MakeEnv(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What *name* means from the moment on when the environment is what is asked."""
     work: str = ""
     """Id of the working folder that was sent to the node; runs stand in it."""
+    secrets: Delivered = Delivered()
+    """What its runs find while it lasts."""
 
 
 class Keys(msgspec.Struct, frozen=True):

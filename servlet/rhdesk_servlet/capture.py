@@ -16,15 +16,17 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from rhdesk.foreign import decode
+from rhdesk.redaction import Redaction
 from rhdesk_servlet.spool import STDERR, STDOUT, LineCutter, SpoolWriter
 
 current_log: ContextVar[RunLog | None] = ContextVar("rhdesk_run_log", default=None)
 
 
 class RunLog:
-    """The two streams of one run, cut into lines and spooled."""
+    """The two streams of one run, cut into lines and spooled without secrets."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, redaction: Redaction) -> None:
+        self._redaction = redaction
         self._spool = SpoolWriter(file)
         self._cutters = {STDOUT: LineCutter(), STDERR: LineCutter()}
         self._lock = threading.Lock()
@@ -32,14 +34,14 @@ class RunLog:
     def write(self, stream: int, text: str) -> None:
         with self._lock:
             if lines := self._cutters[stream].cut(text):
-                self._spool.write(stream, lines)
+                self._spool.write(stream, [self._redaction(line) for line in lines])
 
     def finish(self) -> int:
         """Spool what was not ended by a newline; returns how many lines this log wrote."""
         with self._lock:
             for stream, cutter in self._cutters.items():
                 if lines := cutter.rest():
-                    self._spool.write(stream, lines)
+                    self._spool.write(stream, [self._redaction(line) for line in lines])
             self._spool.close()
             return self._spool.lines
 
@@ -115,7 +117,8 @@ def install(folder: Path) -> None:
 class RawOutput:
     """The files behind descriptors 1 and 2 of one worker, read from where a run began."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, redaction: Redaction) -> None:
+        self._redaction = redaction
         self._files = {STDOUT: folder / "out", STDERR: folder / "err"}
         self._at = {STDOUT: 0, STDERR: 0}
         self._cutters = {STDOUT: LineCutter(), STDERR: LineCutter()}
@@ -143,7 +146,7 @@ class RawOutput:
             if last:
                 lines += self._cutters[stream].rest()
             if lines:
-                spool.write(stream, lines)
+                spool.write(stream, [self._redaction(line) for line in lines])
 
 
 def _decoder() -> codecs.IncrementalDecoder:

@@ -38,8 +38,9 @@ from rhdesk.wire.messages import (
     pack,
     unpack,
 )
+from rhdesk.wire.secrets import FOLDER
 from rhdesk.wire.work import Changed, Content, Early, Offer, Wanted
-from rhdesk_servlet import gpus, load
+from rhdesk_servlet import delivery, gpus, load
 from rhdesk_servlet.activity import Activity, Autostop
 from rhdesk_servlet.asgi import Request, answer, answer_frames
 from rhdesk_servlet.envs import EnvBuilder
@@ -309,6 +310,7 @@ class Gateway:
         python, lock, packages = sys.executable, "", tuple[str, ...]()
         work = self._work_of(asked)
         env_vars = spec.env_vars | ({VARIABLE: work} if work else {})
+        env_vars |= await asyncio.to_thread(self._put_secrets, asked)
         if spec.name != BASE:
             made = None
             async for event in self._builder.make(
@@ -348,6 +350,18 @@ class Gateway:
         took = time.monotonic() - began
         done = Step(what=what, state=StepState.DONE, detail=spec.name, elapsed_s=took)
         yield [Frame(Kind.STEP, pack(done))]
+
+    def _put_secrets(self, asked: MakeEnv) -> dict[str, str]:
+        """Have what an environment is given be on this node; the variables that lead to it."""
+        place = self._folder / "envs" / asked.spec.name
+        if not asked.secrets.values:
+            delivery.remove(place)
+            return {}
+        try:
+            current = self._read(asked.spec.name).config.env_vars.get(FOLDER, "")
+        except NotFound:
+            current = ""
+        return delivery.put(place, asked.secrets, current=current)
 
     def _work_of(self, asked: MakeEnv) -> str:
         """The working folder that is asked for, as a path on this node; empty for none."""
@@ -408,6 +422,7 @@ class Gateway:
             raise BadInput("base goes with the cluster: rhdesk down")
         await self._stop_env(name)
         (self._folder / "envs" / name / "servlet.json").unlink(missing_ok=True)
+        await asyncio.to_thread(delivery.remove, self._folder / "envs" / name)
 
 
 def ask_servlet(

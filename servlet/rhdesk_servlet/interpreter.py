@@ -12,7 +12,10 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from rhdesk.redaction import Redaction
+from rhdesk.wire.secrets import FOLDER
 from rhdesk_servlet import channel, zygote
+from rhdesk_servlet.delivery import given_in
 
 
 class Interpreter:
@@ -32,6 +35,8 @@ class Interpreter:
     ) -> None:
         self.python: Final = python
         self.env_vars: Final = env_vars
+        self.redaction: Final = Redaction(given_in(env_vars.get(FOLDER, "")).values)
+        """Takes out of what is printed what it was given in secret."""
         self.is_closed = False
         self.is_being_readied = True
         """It may be taken on any moment: what is ready in it stays, though nobody calls it yet."""

@@ -44,7 +44,7 @@ from rhdesk.wire.node import (
     started_in,
     why_broken,
 )
-from rhdesk_servlet import ray_session
+from rhdesk_servlet import delivery, ray_session
 from rhdesk_servlet.activity import ACTIVE, AUTOSTOP
 from rhdesk_servlet.telling import Telling
 
@@ -335,6 +335,8 @@ class Node:
         shutil.rmtree(self.folder / "objects", ignore_errors=True)
         for file in self._leftovers():
             _remove(file)
+        for place in (self.folder / "envs").glob("*"):
+            delivery.remove(place)
         for name in ("token", "ray-token", STARTED, "gateway.json"):
             (self.folder / name).unlink(missing_ok=True)
 

@@ -382,7 +382,7 @@ class Pool:
         ours, theirs = channel.pair()
         ours.setblocking(False)
         worker = Worker(worker_id, ours, interpreter, tree, instance)
-        worker.raw = RawOutput(self._folder / "workers" / worker_id)
+        worker.raw = RawOutput(self._folder / "workers" / worker_id, interpreter.redaction)
         self._workers[worker_id] = worker
         interpreter.fork(worker_id, str(self._folder), theirs)
         theirs.close()

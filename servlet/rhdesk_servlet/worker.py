@@ -24,15 +24,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from rhdesk import current_run
 from rhdesk.errors import BadFunction, NotFound, RhdeskError, RunCancelled
+from rhdesk.redaction import Redaction
 from rhdesk.wire import pickles
 from rhdesk.wire.messages import Failed, pack
 from rhdesk.wire.payload import Payload
 from rhdesk.wire.pickles import Buffer
 from rhdesk.wire.reference import Reference
+from rhdesk.wire.secrets import FOLDER
 from rhdesk_servlet import capture, channel, reload
 from rhdesk_servlet.channel import ADOPT, LOAD, STATE, Call, Cancel, Ended, Entry, More, Yielded
+from rhdesk_servlet.delivery import given_in
 from rhdesk_servlet.objects import ObjectFolder
 from rhdesk_servlet.plain import as_plain
 from rhdesk_servlet.standing import VARIABLE, Standing
@@ -60,6 +65,9 @@ class Worker:
         self._objects = ObjectFolder(folder.parent.parent / "objects")
         self._callables: dict[Entry, Any] = {}
         self._standing = Standing(os.environ.get(VARIABLE, ""))
+        given = given_in(os.environ.get(FOLDER, ""))
+        os.environ.update(given.variables)
+        self._redaction = Redaction(given.values)
         self._tree = ""
         self._instance: Any = None
         self._instance_key = ""
@@ -101,7 +109,7 @@ class Worker:
     # ---- one call
 
     def _run(self, call: Call, body: memoryview) -> None:
-        log = capture.RunLog(self._spools / call.run_id)
+        log = capture.RunLog(self._spools / call.run_id, self._redaction)
         token = capture.current_log.set(log)
         by = current_run.here.set(call.run_id)
         in_main = threading.current_thread() is threading.main_thread()
@@ -146,7 +154,7 @@ class Worker:
             with self._standing.held():
                 return True, self._answer(call, body)
         except BaseException as exc:  # noqa: BLE001 -- user code may raise anything, SystemExit too
-            return False, [pack(_failed(exc))]
+            return False, [pack(_redacted(_failed(exc), self._redaction))]
 
     def _answer(self, call: Call, body: memoryview) -> list[Buffer]:
         if call.method in {LOAD, STATE, ADOPT}:
@@ -352,6 +360,16 @@ def _failed(error: BaseException) -> Failed:
         message=_whole(message),
         traceback=_whole(_traceback(error)),
         pickle=_pickled(error),
+    )
+
+
+def _redacted(failed: Failed, redaction: Redaction) -> Failed:
+    """The failure without secrets; an exception that holds one travels as text only."""
+    return msgspec.structs.replace(
+        failed,
+        message=redaction(failed.message),
+        traceback=redaction(failed.traceback),
+        pickle=b"" if redaction.is_in(failed.pickle) else failed.pickle,
     )
 
 

@@ -36,7 +36,9 @@ class Terminal:
     """A tmux server of its own, with one pane."""
 
     def __init__(self, socket: Path, place: Place, columns: int, rows: int) -> None:
-        self._base = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        config = socket.with_name("tmux.conf")
+        config.write_text("set -g remain-on-exit on\n")  # what a desk says last is to be read
+        self._base = ["tmux", "-S", str(socket), "-f", str(config)]
         command = shlex.join([sys.executable, "-m", "rhdesk.cli"])
         self._tmux(
             *("new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(place.project)),

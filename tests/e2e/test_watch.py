@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 import subprocess
@@ -44,6 +45,14 @@ def by_name(line: str) -> Any:
     """As somebody with curl calls it."""
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+@pytest.fixture
+def place(place: Place, tmp_path: Path) -> Place:
+    """The session's cluster, and a project folder with no names of other tests to follow."""
+    own = copy.copy(place)
+    own.project = tmp_path
+    return own
 
 
 def test_a_save_is_in_the_next_call_and_a_mistake_keeps_the_old_code(place: Place) -> None:

@@ -111,6 +111,7 @@ ARGUMENTS = {
     "secret rename": ["x", "y"],
     "secret load": ["openai"],
     "secret save": ["x"],
+    "secret send": ["x", "--on", "gpubox"],
     "secret keeper store": ["/ml"],
     "secret keeper vault": ["http://127.0.0.1:1"],
     "autostop": ["here", "30"],

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 import rhdesk as rh
+from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, DamagedStore, NotFound, Refused, StoreUnwritable
+from rhdesk.models import SecretText
 from tests.testbed.vault import vault
 
 CANARY = "canary-4711-open-sesame"
@@ -217,3 +219,43 @@ def test_a_secret_is_not_opened_when_that_cannot_be_written_down() -> None:
     assert audit("verify", "--head", head).returncode == 0
     file.write_text(file.read_text().replace("secret.read", "secret.list"))
     assert audit("verify").returncode == DamagedStore.exit_code
+
+
+class Person:
+    """Somebody at the desk who types what they know."""
+
+    def __init__(self, *types: str) -> None:
+        self._types = list(types)
+        self.asked: list[str] = []
+
+    async def trust_host(self, host: str, key_type: str, fingerprint: str, note: str) -> bool:
+        return False
+
+    async def secret(self, prompt: str) -> str | None:
+        self.asked.append(prompt)
+        return self._types.pop(0) if self._types else None
+
+
+async def test_a_passphrase_is_asked_of_whoever_is_there(tmp_path: Path) -> None:
+    async with AsyncDesk.open(asks=Person("open", "closed")) as desk:
+        await desk.put_secret("mine", {"key": SecretText(CANARY)})
+        with pytest.raises(BadInput, match="differ"):
+            await desk.guard_secrets("passphrase")
+    person = Person("open", "open")
+    async with AsyncDesk.open(asks=person) as desk:
+        await desk.guard_secrets("passphrase")
+    assert len(person.asked) == 2
+    async with AsyncDesk.open(asks=Person("open")) as desk:
+        assert (await desk.read_secret("mine"))["key"].reveal() == CANARY
+        assert (await desk.read_secret("mine"))["key"].reveal() == CANARY, "asked once"
+    for nobody in (None, Person(), Person("wrong")):
+        async with AsyncDesk.open(asks=nobody) as desk:
+            with pytest.raises(Refused):
+                await desk.read_secret("mine")
+    file = tmp_path / "passphrase"
+    file.write_text("open\n")
+    told = secret("get", "mine", "--reveal", "--json", RHDESK_PASSPHRASE_FILE=str(file))
+    assert data(told) == {"key": CANARY}
+    assert "RHDESK_PASSPHRASE_FILE" in secret("get", "mine", "--reveal").stderr
+    missing = secret("get", "mine", "--reveal", RHDESK_PASSPHRASE_FILE=str(tmp_path / "no"))
+    assert missing.returncode == BadInput.exit_code

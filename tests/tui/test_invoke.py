@@ -206,3 +206,22 @@ async def test_a_cluster_that_is_up_is_offered_before_one_that_is_down(
     async with opened() as pilot:
         app_of(pilot).show_invoke("~/digits")
         await until(pilot, lambda: "on gpubox" in text_of(pilot))
+
+
+async def test_a_key_that_comes_before_the_form_is_on_the_screen_is_answered(
+    opened: Opened,
+) -> None:
+    """A field knows its value from the beginning: a fast typist's key finds no control yet."""
+    signature = Signature(
+        parameters=(
+            Parameter(name="alpha", default=0.5, annotation="float", required=False),
+            Parameter(name="on", default=True, annotation="bool", required=False),
+            Parameter(name="how", default="a", choices=("a", "b"), required=False),
+        )
+    )
+    async with opened():
+        for parameter in signature.parameters:
+            field = Field(parameter)
+            assert field.is_default
+            assert field.check()
+            assert field.value == parameter.default

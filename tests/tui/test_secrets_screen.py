@@ -114,6 +114,28 @@ async def test_what_a_provider_has_here_is_offered_and_loaded(
         assert CANARY not in text_of(pilot)
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_one_is_written_on_a_machine_that_is_named(
+    opened: Opened, desk: FakeDesk, size: tuple[int, int]
+) -> None:
+    await desk.put_secret("mine", {"api_key": SecretText(CANARY)}, provider="lambda")
+    file = Path.home() / ".lambda_cloud" / "lambda_keys"
+    async with opened(size) as pilot:
+        app_of(pilot).do("secrets")
+        await settle(pilot)
+        await pilot.press("s")
+        await settle(pilot)
+        assert "Write mine on another machine" in text_of(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert not file.exists()
+        await pilot.press("s", *"here", "enter")
+        await settle(pilot)
+        assert CANARY in file.read_text()
+        assert "lambda_keys of here" in said(pilot)[0]
+        assert CANARY not in text_of(pilot) + "".join(said(pilot))
+
+
 async def test_locked_secrets_are_told_and_the_list_stays(
     opened: Opened, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,7 +163,7 @@ def test_a_change_that_is_not_seen_would_be_noticed(
     root: Path, tmp_path: Path, opened: Callable[[], Folder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control: where nothing tells one state of a file from another, what is remembered is wrong."""
-    monkeypatch.setattr(folder_module, "_print", lambda found: (1, 3, 1))
+    monkeypatch.setattr(folder_module._Seen, "is_still", lambda _seen, _found: True)
     monkeypatch.setattr(folder_module, "_UNSURE_NS", -(10**18))
     write(root, "a", "one")
     found = opened()

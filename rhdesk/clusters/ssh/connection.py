@@ -265,16 +265,18 @@ class Exec:
         self._host = host
 
     async def write(self, data: bytes) -> None:
-        """To its standard input.
+        """To its standard input; what a command that has ended would not read is dropped.
 
         Raises:
-            ConnectionFailed: It takes no more: it has ended, or the line is gone.
+            ConnectionFailed: The line is gone.
         """
         try:
             # In pieces: the library copies what is left after each packet it sends.
             for at in range(0, len(data), _PIECE):
                 await to_thread.run_sync(self._channel.sendall, data[at : at + _PIECE])
         except (OSError, EOFError, paramiko.SSHException) as exc:
+            if self._channel.exit_status >= 0:
+                return  # why it ended is in what it said, which is still to be read
             raise ConnectionFailed(
                 f"what runs on {self._host} takes no more input: {told(exc)}"
             ) from exc

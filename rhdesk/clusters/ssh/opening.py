@@ -177,7 +177,22 @@ def _line(target: Target, below: Connection | None) -> Any:
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_MS)
-    return line
+    return _Prompt(fileno=line.detach())
+
+
+class _Prompt(socket.socket):
+    """A socket that says at once what it got.
+
+    sshd waits with the second small packet of an answer until the first is acknowledged (RFC 896),
+    and a kernel puts that off for 40 ms (RFC 1122, 4.2.3.2) unless told otherwise after each read.
+    """
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        data = super().recv(size, flags)
+        if hasattr(socket, "TCP_QUICKACK"):
+            with suppress(OSError):
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return data
 
 
 class _Command:

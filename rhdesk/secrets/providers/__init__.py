@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
 
 from rhdesk.errors import BadInput, NotFound
 from rhdesk.models import Provider
 from rhdesk.secrets.providers.documents import Docker, Gcp, GitHub, Kubeconfig
 from rhdesk.secrets.providers.ini import Aws, Azure, Lambda
-from rhdesk.secrets.providers.place import Credentials, Place
+from rhdesk.secrets.providers.place import Credentials, Packed, Place
 from rhdesk.secrets.providers.ssh import Sky, Ssh
 from rhdesk.secrets.providers.tokens import Anthropic, HuggingFace, OpenAi, Wandb
 
@@ -41,6 +42,12 @@ def provider(name: str) -> Credentials:
         if each.name == name:
             return each
     raise NotFound(name, kind="provider", near=get_close_matches(name, NAMES, 3))
+
+
+def has_files(name: str) -> bool:
+    """Whether credentials of *name* can be written somewhere; not those of nobody."""
+    place = Packed(Path("/"), {}, {})
+    return any(each.name == name and each.places(place) for each in _ALL)
 
 
 def read(name: str, place: Place, *, from_env: bool = False) -> dict[str, str]:

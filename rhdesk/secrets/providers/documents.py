@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from rhdesk.secrets.providers.place import Place, need, put
+from rhdesk.secrets.providers.place import Place, need
 
 
 class Gcp:
@@ -19,6 +19,9 @@ class Gcp:
     variables: ClassVar[Mapping[str, str]] = {
         "CLIENT_ID": "client_id",
         "CLIENT_SECRET": "client_secret",
+    }
+    pointing: ClassVar[Mapping[str, str]] = {
+        "GOOGLE_APPLICATION_CREDENTIALS": ".config/gcloud/application_default_credentials.json"
     }
 
     def places(self, place: Place) -> list[Path]:
@@ -37,7 +40,7 @@ class Gcp:
         said = {key: _as_value(value) for key, value in values.items()}
         if "type" not in said:
             said["type"] = "authorized_user"
-        return [put(file, _json_text(said))]
+        return [place.put(file, _json_text(said))]
 
 
 class GitHub:
@@ -46,6 +49,7 @@ class GitHub:
     name: ClassVar[str] = "github"
     fields: ClassVar[tuple[str, ...]] = ("token", "user")
     variables: ClassVar[Mapping[str, str]] = {"GH_TOKEN": "token", "GITHUB_TOKEN": "token"}
+    pointing: ClassVar[Mapping[str, str]] = {"GH_CONFIG_DIR": ".config/gh"}
 
     def places(self, place: Place) -> list[Path]:
         if said := place.environ.get("GH_CONFIG_DIR"):
@@ -74,7 +78,7 @@ class GitHub:
             users[user] = _mapping(users.get(user)) | {"oauth_token": token}
             host |= {"user": user, "users": users}
         said["github.com"] = host
-        return [put(file, msgspec.yaml.encode(said).decode())]
+        return [place.put(file, msgspec.yaml.encode(said).decode())]
 
 
 class Docker:
@@ -86,6 +90,7 @@ class Docker:
     name: ClassVar[str] = "docker"
     fields: ClassVar[tuple[str, ...]] = ("registry.example.org",)
     variables: ClassVar[Mapping[str, str]] = {}
+    pointing: ClassVar[Mapping[str, str]] = {"DOCKER_CONFIG": ".docker"}
 
     def places(self, place: Place) -> list[Path]:
         return [place.file(".docker/config.json", "DOCKER_CONFIG", below="config.json")]
@@ -111,7 +116,7 @@ class Docker:
         for registry, text in values.items():
             value = _as_value(text)
             auths[registry] = value if isinstance(value, dict) else {"auth": text}
-        return [put(file, _json_text(said | {"auths": auths}))]
+        return [place.put(file, _json_text(said | {"auths": auths}))]
 
 
 class Kubeconfig:
@@ -120,6 +125,7 @@ class Kubeconfig:
     name: ClassVar[str] = "kubeconfig"
     fields: ClassVar[tuple[str, ...]] = ("config",)
     variables: ClassVar[Mapping[str, str]] = {}
+    pointing: ClassVar[Mapping[str, str]] = {"KUBECONFIG": ".kube/config"}
 
     def places(self, place: Place) -> list[Path]:
         said = place.environ.get("KUBECONFIG", "").split(":")[0]
@@ -135,13 +141,13 @@ class Kubeconfig:
         given = need(values, "config", self.name)
         new, said = _yaml(given, Path("the secret")), _yaml(place.text(file), file)
         if not said:
-            return [put(file, given)]
+            return [place.put(file, given)]
         for kind in ("clusters", "users", "contexts"):
             names = {entry.get("name") for entry in _entries(new.get(kind))}
             kept = [entry for entry in _entries(said.get(kind)) if entry.get("name") not in names]
             said[kind] = [*kept, *_entries(new.get(kind))]
         said["current-context"] = new.get("current-context", said.get("current-context", ""))
-        return [put(file, msgspec.yaml.encode(said).decode())]
+        return [place.put(file, msgspec.yaml.encode(said).decode())]
 
 
 def _json(text: str, file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from rhdesk.secrets.providers.place import Place, need, put
+from rhdesk.secrets.providers.place import Place, need
 
 _AWS: Final = {
     "access_key": "aws_access_key_id",
@@ -26,6 +26,10 @@ class Aws:
         "AWS_SECRET_ACCESS_KEY": "secret_key",
         "AWS_SESSION_TOKEN": "session_token",
         "AWS_DEFAULT_REGION": "region",
+    }
+    pointing: ClassVar[Mapping[str, str]] = {
+        "AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials",
+        "AWS_CONFIG_FILE": ".aws/config",
     }
 
     def places(self, place: Place) -> list[Path]:
@@ -50,11 +54,11 @@ class Aws:
         need(values, "access_key", self.name)
         need(values, "secret_key", self.name)
         said = {key: values.get(field) for field, key in _AWS.items()}
-        written = [put(credentials, edited(place.text(credentials), profile, said))]
+        written = [place.put(credentials, edited(place.text(credentials), profile, said))]
         if region := values.get("region"):
             section = "default" if profile == "default" else f"profile {profile}"
             text = edited(place.text(config), section, {"region": region})
-            written.append(put(config, text))
+            written.append(place.put(config, text))
         return written
 
 
@@ -64,6 +68,7 @@ class Lambda:
     name: ClassVar[str] = "lambda"
     fields: ClassVar[tuple[str, ...]] = ("api_key",)
     variables: ClassVar[Mapping[str, str]] = {"LAMBDA_API_KEY": "api_key"}
+    pointing: ClassVar[Mapping[str, str]] = {}
 
     def places(self, place: Place) -> list[Path]:
         return [place.file(".lambda_cloud/lambda_keys")]
@@ -83,7 +88,7 @@ class Lambda:
             if line.partition("=")[0].strip() != "api_key"
         ]
         lines = [f"api_key = {need(values, 'api_key', self.name)}", *kept]
-        return [put(file, "\n".join(lines) + "\n")]
+        return [place.put(file, "\n".join(lines) + "\n")]
 
 
 class Azure:
@@ -92,6 +97,7 @@ class Azure:
     name: ClassVar[str] = "azure"
     fields: ClassVar[tuple[str, ...]] = ("subscription_id",)
     variables: ClassVar[Mapping[str, str]] = {"AZURE_SUBSCRIPTION_ID": "subscription_id"}
+    pointing: ClassVar[Mapping[str, str]] = {"AZURE_CONFIG_DIR": ".azure"}
 
     def places(self, place: Place) -> list[Path]:
         return [place.file(".azure/clouds.config", "AZURE_CONFIG_DIR", below="clouds.config")]
@@ -104,7 +110,7 @@ class Azure:
     def write(self, values: Mapping[str, str], place: Place) -> list[Path]:
         (file,) = self.places(place)
         said = {"subscription": need(values, "subscription_id", self.name)}
-        return [put(file, edited(place.text(file), "AzureCloud", said))]
+        return [place.put(file, edited(place.text(file), "AzureCloud", said))]
 
 
 def edited(text: str, section: str, said: Mapping[str, str | None]) -> str:

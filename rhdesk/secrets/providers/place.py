@@ -18,7 +18,7 @@ from rhdesk.errors import StoreUnwritable
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A person's home on some machine, and their environment there."""
+    """A person's home on some machine, its files, and their environment there."""
 
     home: Path
     environ: Mapping[str, str]
@@ -46,6 +46,21 @@ class Place(msgspec.Struct, frozen=True):
         except (FileNotFoundError, NotADirectoryError):
             return ""
 
+    def names(self, folder: Path) -> list[str]:
+        """What is in a folder, sorted; empty where there is none."""
+        try:
+            return sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def put(self, file: Path, text: str) -> Path:
+        """Write a file of credentials: whole, and for its owner only."""
+        try:
+            whole_file.write(file, [text.encode()], durable=True)
+        except OSError as exc:
+            raise StoreUnwritable(f"{file} cannot be written: {exc.strerror}") from exc
+        return file
+
     def variables(self, names: Mapping[str, str]) -> dict[str, str]:
         """Fields that are set in the environment.
 
@@ -64,6 +79,9 @@ class Credentials(Protocol):
     fields: ClassVar[tuple[str, ...]]
     variables: ClassVar[Mapping[str, str]]
     """Field by environment variable."""
+    pointing: ClassVar[Mapping[str, str]]
+    """Variables that say where the files are, each with what is at a home's own: a file, or the
+    folder it is in."""
 
     def places(self, place: Place) -> list[Path]:
         """The files, whether they are there or not."""
@@ -86,15 +104,6 @@ class Credentials(Protocol):
         ...
 
 
-def put(file: Path, text: str) -> Path:
-    """Write a file of credentials: whole, and for its owner only."""
-    try:
-        whole_file.write(file, [text.encode()], durable=True)
-    except OSError as exc:
-        raise StoreUnwritable(f"{file} cannot be written: {exc.strerror}") from exc
-    return file
-
-
 def need(values: Mapping[str, str], field: str, provider: str) -> str:
     """A field's value.
 
@@ -105,3 +114,19 @@ def need(values: Mapping[str, str], field: str, provider: str) -> str:
         return values[field]
     except KeyError:
         raise ValueError(f"credentials of {provider} need {field}") from None
+
+
+class Packed(Place, frozen=True):
+    """A home that is only written down, and was empty: what is put there is in `files`."""
+
+    files: dict[Path, str]
+
+    def text(self, file: Path) -> str:
+        return self.files.get(file, "")
+
+    def names(self, folder: Path) -> list[str]:
+        return sorted(file.name for file in self.files if file.parent == folder)
+
+    def put(self, file: Path, text: str) -> Path:
+        self.files[file] = text
+        return file

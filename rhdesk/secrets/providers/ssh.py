@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from rhdesk.secrets.providers.place import Place, put
+from rhdesk.secrets.providers.place import Place
 
 
 class Ssh:
@@ -18,30 +18,32 @@ class Ssh:
     name: ClassVar[str] = "ssh"
     fields: ClassVar[tuple[str, ...]] = ("id_ed25519", "id_ed25519.pub")
     variables: ClassVar[Mapping[str, str]] = {}
+    pointing: ClassVar[Mapping[str, str]] = {}
 
     def places(self, place: Place) -> list[Path]:
         return [place.home / ".ssh"]
 
     def read(self, place: Place) -> dict[str, str]:
+        (folder,) = self.places(place)
         found: dict[str, str] = {}
-        for public in sorted(self.places(place)[0].glob("*.pub")):
-            private = public.with_suffix("")
-            if self.is_ours(private.name) and private.is_file():
-                found[private.name] = place.text(private)
-                found[public.name] = place.text(public)
+        there = place.names(folder)
+        for public in there:
+            private = public.removesuffix(".pub")
+            if private != public and self.is_ours(private) and private in there:
+                found[private] = place.text(folder / private)
+                found[public] = place.text(folder / public)
         return found
 
     def write(self, values: Mapping[str, str], place: Place) -> list[Path]:
         (folder,) = self.places(place)
+        there = place.names(folder)
         for name, text in values.items():
             if "/" in name or name.startswith(".") or not self.is_ours(name.removesuffix(".pub")):
                 raise ValueError(f"{name!r} is no name for a key of {self.name}")
-            if (folder / name).exists() and place.text(folder / name) != text:
+            if name in there and place.text(folder / name) != text:
                 raise ValueError(f"{folder / name} is another key; move it away first")
         return [
-            put(folder / name, text)
-            for name, text in values.items()
-            if not (folder / name).exists()
+            place.put(folder / name, text) for name, text in values.items() if name not in there
         ]
 
     def is_ours(self, key: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from rhdesk.secrets.providers.place import Place, need, put
+from rhdesk.secrets.providers.place import Place, need
 
 _WANDB: Final = "api.wandb.ai"
 
@@ -18,6 +18,7 @@ class HuggingFace:
     name: ClassVar[str] = "huggingface"
     fields: ClassVar[tuple[str, ...]] = ("token",)
     variables: ClassVar[Mapping[str, str]] = {"HF_TOKEN": "token"}
+    pointing: ClassVar[Mapping[str, str]] = {"HF_TOKEN_PATH": ".cache/huggingface/token"}
 
     def places(self, place: Place) -> list[Path]:
         if said := place.environ.get("HF_TOKEN_PATH"):
@@ -32,7 +33,7 @@ class HuggingFace:
         return {"token": token} if token else {}
 
     def write(self, values: Mapping[str, str], place: Place) -> list[Path]:
-        return [put(self.places(place)[0], need(values, "token", self.name))]
+        return [place.put(self.places(place)[0], need(values, "token", self.name))]
 
 
 class OpenAi:
@@ -41,6 +42,7 @@ class OpenAi:
     name: ClassVar[str] = "openai"
     fields: ClassVar[tuple[str, ...]] = ("api_key",)
     variables: ClassVar[Mapping[str, str]] = {"OPENAI_API_KEY": "api_key"}
+    pointing: ClassVar[Mapping[str, str]] = {}
 
     def places(self, place: Place) -> list[Path]:
         return []
@@ -66,6 +68,7 @@ class Wandb:
     name: ClassVar[str] = "wandb"
     fields: ClassVar[tuple[str, ...]] = ("api_key",)
     variables: ClassVar[Mapping[str, str]] = {"WANDB_API_KEY": "api_key"}
+    pointing: ClassVar[Mapping[str, str]] = {"NETRC": ".netrc"}
 
     def places(self, place: Place) -> list[Path]:
         return [place.file(".netrc", "NETRC")]
@@ -90,4 +93,4 @@ class Wandb:
             if not inside:
                 kept.append(line)
         lines = [*kept, f"machine {_WANDB}", "  login user", f"  password {key}"]
-        return [put(file, "\n".join(lines) + "\n")]
+        return [place.put(file, "\n".join(lines) + "\n")]

@@ -19,6 +19,7 @@ from rhdesk_tui.messages import OfferCopies
 from rhdesk_tui.page import Page
 from rhdesk_tui.screens.confirm import Confirm
 from rhdesk_tui.screens.keep_secret import KeepSecret, Typed
+from rhdesk_tui.screens.send_secret import SendSecret
 from rhdesk_tui.spellings import Spelling, cli
 from rhdesk_tui.widgets.card_view import CardView
 from rhdesk_tui.widgets.resource_list import Cell, Column, Listed, ResourceList, Row
@@ -45,6 +46,7 @@ class SecretsScreen(Page):
         Binding("c", "copy_value", "Copy value", id="secrets.copy_value"),
         Binding("l", "load", "Load", id="secrets.load"),
         Binding("w", "write", "Write for its tools", id="secrets.write"),
+        Binding("s", "send", "Send", id="secrets.send"),
         Binding("ctrl+d", "remove", "Remove", id="secrets.remove"),
         Binding("y", "copy", "Copy", id="secrets.copy", show=False),
         Binding("R", "reload", "Refresh", id="secrets.reload", show=False),
@@ -227,6 +229,23 @@ class SecretsScreen(Page):
     async def _write(self, name: str) -> None:
         files = await self.desk.save_provider(name)
         self.notify(f"written: {', '.join(files) or 'nothing new'}", markup=False)
+
+    def action_send(self) -> None:
+        if (kept := self._kept()) is not None:
+            self.begin(partial(self._ask_where, kept.name), "send")
+
+    async def _ask_where(self, name: str) -> None:
+        clusters = [each.name for each in await self.desk.clusters() if each.name != "here"]
+
+        def answered(on: str | None) -> None:
+            if on:
+                self.begin(partial(self._send, name, on), "send")
+
+        self.owner.push_screen(SendSecret(name, clusters), answered)
+
+    async def _send(self, name: str, on: str) -> None:
+        files = await self.desk.send_secret(name, on=on)
+        self.notify(f"{name} is in {', '.join(files)} of {on}", markup=False)
 
     def action_remove(self) -> None:
         kept = self._kept()

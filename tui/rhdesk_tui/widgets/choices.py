@@ -48,9 +48,12 @@ class NumberChoice(Select[int]):
             value=Select.NULL if chosen is None else chosen,
             compact=True,
         )
+        self._chosen = chosen
 
     @property
     def at(self) -> int | None:
+        if not self.is_mounted:  # Textual's own has no value before
+            return self._chosen
         return self.value if isinstance(self.value, int) else None
 
 

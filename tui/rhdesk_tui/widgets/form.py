@@ -81,6 +81,10 @@ class Field(Vertical):
         self.shape = fields.shape_of(parameter)
         self.wrong = ""
         """What is wrong with the value; empty when nothing is, or nobody has looked yet."""
+        # Made here: a key may come before any of them is on the screen.
+        self._control = self._made()
+        self._word = Label("", classes="word")
+        self._note = Label(Content(""), classes="note")
 
     def compose(self) -> ComposeResult:
         parameter = self.parameter
@@ -90,31 +94,31 @@ class Field(Vertical):
             name = Content.assemble((star + clean(parameter.name), "bold"),
                                     (" •" if required else "", STYLES["accent"]))  # fmt: skip
             yield Label(name, classes="name")
-            yield from self._control()
-            yield Label(Content(""), classes="note")
+            yield self._control
+            if self.shape == "switch":
+                yield self._word
+            yield self._note
         if parameter.doc:
             yield Static(Content(clean(parameter.doc)), classes="doc")
 
-    def _control(self) -> ComposeResult:
+    def _made(self) -> Switch | NumberChoice | ValueInput:
         parameter = self.parameter
         default = parameter.default
         if self.shape == "switch":
-            yield Switch(bool(default) if not parameter.required else False, animate=False)
-            yield Label("", classes="word")
-        elif self.shape == "choice":
+            return Switch(bool(default) if not parameter.required else False, animate=False)
+        if self.shape == "choice":
             known = default in parameter.choices and not parameter.required
-            yield NumberChoice(
+            return NumberChoice(
                 [_choice(choice) for choice in parameter.choices],
                 chosen=parameter.choices.index(default) if known else None,
                 blank="None" if fields.may_be_none(parameter) else "choose",
             )
-        else:
-            blank = {"list": "[]", "object": "{}"}.get(self.shape, "")
-            none = not blank and fields.may_be_none(parameter)
-            yield ValueInput(
-                fields.written(parameter), may_be_none=none,
-                is_none=none and (parameter.required or default is None), blank=blank,
-            )  # fmt: skip
+        blank = {"list": "[]", "object": "{}"}.get(self.shape, "")
+        none = not blank and fields.may_be_none(parameter)
+        return ValueInput(
+            fields.written(parameter), may_be_none=none,
+            is_none=none and (parameter.required or default is None), blank=blank,
+        )  # fmt: skip
 
     def on_mount(self) -> None:
         self.set_class(bool(self.parameter.doc), "-documented")
@@ -127,40 +131,37 @@ class Field(Vertical):
         Raises:
             fields.Wrong: It cannot be.
         """
-        if self.shape == "switch":
-            return self.query_one(Switch).value
-        if self.shape == "choice":
-            at = self.query_one(NumberChoice).at
-            if at is not None:
-                return self.parameter.choices[at]
+        control = self._control
+        if isinstance(control, Switch):
+            return control.value
+        if isinstance(control, NumberChoice):
+            if control.at is not None:
+                return self.parameter.choices[control.at]
             if fields.may_be_none(self.parameter):
                 return None
             raise fields.Wrong("choose one")
-        line = self.query_one(ValueInput)
-        if line.is_none and not line.value:
+        if control.is_none and not control.value:
             return None
-        return fields.read(self.parameter, line.value)
+        return fields.read(self.parameter, control.value)
 
     @property
     def is_default(self) -> bool:
         """Whether it was left as it was; such a parameter is not sent."""
-        parameter = self.parameter
-        if self.shape in {"list", "object"}:
-            return not self.query_one(ValueInput).value.strip()
+        parameter, control = self.parameter, self._control
+        if isinstance(control, ValueInput) and self.shape in {"list", "object"}:
+            return not control.value.strip()
         if parameter.required:
             return False
-        if self.shape == "switch":
-            return bool(parameter.default) == self.query_one(Switch).value
-        if self.shape == "choice":
-            at = self.query_one(NumberChoice).at
-            now = parameter.choices[at] if at is not None else None
+        if isinstance(control, Switch):
+            return bool(parameter.default) == control.value
+        if isinstance(control, NumberChoice):
+            now = parameter.choices[control.at] if control.at is not None else None
             return bool(now == parameter.default)
-        line = self.query_one(ValueInput)
-        if line.is_none and not line.value:
+        if control.is_none and not control.value:
             return parameter.default is None
         if parameter.default is None:
             return False
-        return line.value == fields.written(parameter)
+        return control.value == fields.written(parameter)
 
     def check(self) -> bool:
         """Look at the value, and say beside it what is wrong."""
@@ -189,13 +190,13 @@ class Field(Vertical):
 
     def _say(self) -> None:
         note = f"✖ {self.wrong}" if self.wrong else fields.type_note(self.parameter)
-        if not self.wrong and self.shape not in {"switch", "choice", "list", "object"}:
-            line = self.query_one(ValueInput)
-            if line.value and fields.may_be_none(self.parameter):
-                note += "   ⌫ None"
-        self.query_one(".note", Label).update(Content(clean(note)))
-        for word in self.query(".word").results(Label):
-            word.update("yes" if self.query_one(Switch).value else "no")
+        control = self._control
+        is_line = isinstance(control, ValueInput) and self.shape not in {"list", "object"}
+        if is_line and not self.wrong and control.value and fields.may_be_none(self.parameter):
+            note += "   ⌫ None"
+        self._note.update(Content(clean(note)))
+        if isinstance(control, Switch):
+            self._word.update("yes" if control.value else "no")
 
 
 class Form(VerticalScroll, can_focus=False):
