@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from rhdesk.data.tables import Condition, Opened, as_json, batches, expression, frugal, spoken
+from rhdesk.data.scanning import scan
+from rhdesk.data.tables import Condition, Opened, as_json, expression, known, spoken
 from rhdesk.errors import AlreadyExists, BadInput, RhdeskError, StoreUnwritable
 from rhdesk.models import TableWritten
 
@@ -50,10 +51,10 @@ def export(
         raise BadInput(f"{file} is exported as none of {', '.join(FORMATS)}: let it end in one")
     rows = 0
     with _beside(target) as part:
-        found = batches(table, columns=columns, where=where, scan=frugal(table))
-        schema = table.dataset.schema
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
+        names = list(columns) if columns is not None else table.dataset.schema.names
+        known(table, names)
+        schema = pa.schema([table.dataset.schema.field(name) for name in names])
+        found = _told(table, scan(table, names, expression(table, where)))
         try:
             with _writer(part, format, schema) as write:
                 for batch in found:
@@ -64,6 +65,12 @@ def export(
         except pa.ArrowException as exc:
             raise BadInput(f"{format} cannot hold these rows: {exc}") from exc
     return TableWritten(path=str(target), version=0, rows=rows, files=1)
+
+
+def _told(table: Opened, batches: Iterator[Any]) -> Iterator[Any]:
+    """The same, with what goes wrong in reading said of the table, not of the file."""
+    with spoken(table.path):
+        yield from batches
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rhdesk.data.scanning import Counts, plain, scan
-from rhdesk.data.tables import Opened, as_json, expression, spoken
+from rhdesk.data.tables import Opened, as_json, known, spoken
 from rhdesk.errors import BadInput
 from rhdesk.models import ColumnProfile
 
@@ -28,7 +28,7 @@ def profile(table: Opened, name: str) -> ColumnProfile:
     Raises:
         BadInput: There is no such column, or its values cannot be compared.
     """
-    expression(table, [(name, "==", None)])  # is it there?
+    known(table, [name])
     kind = table.dataset.schema.field(name).type
     if pa.types.is_nested(kind):
         raise BadInput(f"{name} is {kind}; only plain values are counted")

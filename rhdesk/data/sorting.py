@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from rhdesk.data.scanning import Counts, comparable, plain, scan
-from rhdesk.data.tables import Condition, Opened, as_json, expression, spoken
+from rhdesk.data.tables import Condition, Opened, as_json, expression, known, spoken
 from rhdesk.errors import BadInput
 from rhdesk.models import TablePage
 
@@ -68,7 +68,7 @@ def sorted_page(
         )
     name, descending = order
     names = list(columns) if columns is not None else table.dataset.schema.names
-    expression(table, [(each, "==", None) for each in {*names, name}])  # is each there?
+    known(table, [*names, name])
     kind = table.dataset.schema.field(name).type
     if pa.types.is_nested(kind):
         raise BadInput(f"{name} is {kind}, which has no order to sort by")

@@ -41,14 +41,20 @@ class Opened(NamedTuple):
     dataset: Any
 
 
-def open_table(path: str, options: Mapping[str, Any] | None = None) -> Opened:
+def open_table(
+    path: str, options: Mapping[str, Any] | None = None, *, files: tuple[Any, str] | None = None
+) -> Opened:
     """Open a file or a folder of files; their footers are read when they are needed.
+
+    Args:
+        options: What the file system of *path* wants to know: fsspec's words.
+        files: The file system, and what it calls *path*, where that is known.
 
     Raises:
         NotFound: Nothing is there.
         BadInput: It is no table; the message names the file.
     """
-    fs, root = locate(path, options)
+    fs, root = files or locate(path, options)
     with spoken(path):
         if not fs.exists(root):
             raise NotFound(path, kind="table")
@@ -186,7 +192,7 @@ def expression(table: Opened, where: Sequence[Condition]) -> Any:
     """
     whole = None
     for name, how, value in where:
-        _known(table, [name])
+        known(table, [name])
         kind = table.dataset.schema.field(name).type
         if how not in COMPARISONS:
             raise BadInput(f"{how!r} compares nothing; what does: {' '.join(COMPARISONS)}")
@@ -213,7 +219,12 @@ def _compare(column: Any, how: str, value: Any) -> Any:
     }[how](value)
 
 
-def _known(table: Opened, columns: Sequence[str]) -> None:
+def known(table: Opened, columns: Sequence[str]) -> None:
+    """See that there are such columns.
+
+    Raises:
+        BadInput: There are not; the message says which there are.
+    """
     names = table.dataset.schema.names
     for name in columns:
         if name not in names:
@@ -234,7 +245,7 @@ def batches(
     What is in memory is *ahead* batches of one file; columns and filters are pushed down.
     """
     if columns is not None:
-        _known(table, columns)
+        known(table, columns)
     kept = expression(table, where)
     with spoken(table.path):
         scanner = table.dataset.scanner(
@@ -255,7 +266,7 @@ def whole(
 ) -> Any:
     """All of it as one pyarrow table."""
     if columns is not None:
-        _known(table, columns)
+        known(table, columns)
     kept = expression(table, where)
     with spoken(table.path):
         return table.dataset.to_table(columns=columns, filter=kept)

@@ -40,8 +40,8 @@ class AsyncDesk(
     StoreVerbs,
     CareVerbs,
     SettingVerbs,
-    DataVerbs,
     TableVerbs,
+    DataVerbs,
 ):
     """A desk. Made by `open`, which closes what it opened."""
 

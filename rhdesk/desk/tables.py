@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from threading import Event
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from rhdesk.desk.names import NameVerbs
-from rhdesk.models import ColumnProfile, TableInfo, TablePage, TableWritten
+from rhdesk.desk.data import DataVerbs
+from rhdesk.models import ColumnProfile, Location, TableInfo, TablePage, TableWritten
+
+if TYPE_CHECKING:
+    from rhdesk.data.tables import Opened
+
+T = TypeVar("T")
 
 _END: Final = object()
 
 
-class TableVerbs(NameVerbs):
+class TableVerbs(DataVerbs):
     async def table_info(
         self, path: str, *, options: Mapping[str, Any] | None = None
     ) -> TableInfo:
@@ -26,9 +31,9 @@ class TableVerbs(NameVerbs):
             NotFound: Nothing is there.
             BadInput: It is no table, or one that is cut off.
         """
-        from rhdesk.data.tables import info, open_table
+        from rhdesk.data.tables import info
 
-        return await to_thread(lambda: info(open_table(path, options)))
+        return await self._of_table(path, options, info)
 
     async def table_page(
         self,
@@ -47,36 +52,26 @@ class TableVerbs(NameVerbs):
             where: ``("delay", ">=", 30)``; several must all hold.
             order_by: A column, and whether its largest value comes first; null is last.
         """
-        from rhdesk.data.tables import open_table, page
+        from rhdesk.data.tables import page
 
-        if order_by is not None:
+        def read(table: Opened) -> TablePage:
+            if order_by is None:
+                return page(table, offset=offset, limit=limit, columns=columns, where=where)
             from rhdesk.data.sorting import sorted_page
 
-            order = order_by
-            return await to_thread(
-                lambda: sorted_page(
-                    open_table(path, options), order,
-                    offset=offset, limit=limit, columns=columns, where=where,
-                )
-            )  # fmt: skip
-        return await to_thread(
-            lambda: page(
-                open_table(path, options),
-                offset=offset,
-                limit=limit,
-                columns=columns,
-                where=where,
+            return sorted_page(
+                table, order_by, offset=offset, limit=limit, columns=columns, where=where
             )
-        )
+
+        return await self._of_table(path, options, read)
 
     async def column_profile(
         self, path: str, column: str, *, options: Mapping[str, Any] | None = None
     ) -> ColumnProfile:
         """How the values of a column are spread; all of the column is read, nothing of it kept."""
         from rhdesk.data.profile import profile
-        from rhdesk.data.tables import open_table
 
-        return await to_thread(lambda: profile(open_table(path, options), column))
+        return await self._of_table(path, options, lambda table: profile(table, column))
 
     async def table_count(
         self,
@@ -87,9 +82,8 @@ class TableVerbs(NameVerbs):
     ) -> int:
         """How many rows there are for which *where* holds; what statistics tell is not read."""
         from rhdesk.data.export import count
-        from rhdesk.data.tables import open_table
 
-        return await to_thread(lambda: count(open_table(path, options), where))
+        return await self._of_table(path, options, lambda table: count(table, where))
 
     async def export_table(
         self,
@@ -112,19 +106,20 @@ class TableVerbs(NameVerbs):
             StoreUnwritable: There is no room, or the folder cannot be written.
         """
         from rhdesk.data.export import export
-        from rhdesk.data.tables import open_table
 
         stopped = Event()
         try:
-            return await to_thread(
-                lambda: export(
-                    open_table(path, options),
+            return await self._of_table(
+                path,
+                options,
+                lambda table: export(
+                    table,
                     file,
                     format=format,
                     columns=columns,
                     where=where,
                     stopped=stopped.is_set,
-                )
+                ),
             )
         finally:
             stopped.set()  # where nobody waits for it any more, its thread ends
@@ -241,6 +236,43 @@ class TableVerbs(NameVerbs):
     ) -> TablePage:
         """What a statement answers; the table is called ``t`` in it."""
         from rhdesk.data.sql import query
+
+        return await self._of_table(
+            path, options, lambda table: query(table, statement, limit=limit)
+        )
+
+    async def _of_table(
+        self, path: str, options: Mapping[str, Any] | None, read: Callable[[Opened], T]
+    ) -> T:
+        """What *read* makes of the table at a place, in a thread.
+
+        Of a cluster or a host the channel is its own, and ends with it.
+        """
         from rhdesk.data.tables import open_table
 
-        return await to_thread(lambda: query(open_table(path, options), statement, limit=limit))
+        if (host := await self._host_of(path)) is None:
+            return await to_thread(lambda: read(open_table(path, options)))
+        from rhdesk.data.host_tables import TableFiles
+
+        connection = await self._connection(host.system)
+
+        def work() -> T:
+            files = TableFiles(connection.files())
+            try:
+                return read(open_table(path, files=(files, host.path)))
+            finally:
+                files.close()
+
+        return await to_thread(work)
+
+    async def _host_of(self, path: str) -> Location | None:
+        """Where on which cluster or host it is, if it is there: ``gpubox:t``, ``sftp://host/t``."""
+        from rhdesk.data.systems import HERE, is_of_host, parse
+
+        if "://" in path and not path.startswith(("sftp://", "ssh://", "scp://")):
+            return None
+        where = parse(path)
+        if where.system == HERE:
+            return None
+        known = where.system in await to_thread(self.clusters_room.names)
+        return where if known or is_of_host(where.system) else None

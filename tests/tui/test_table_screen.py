@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -294,6 +295,17 @@ async def test_what_takes_long_is_given_up_with_escape(
         assert (grid.row, grid.value) == (1, 3919)
         assert "z goes back" not in text_of(pilot)
         desk.table_gate.set()
+
+
+async def test_without_duckdb_sql_says_what_to_install(
+    opened: Opened, flights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    async with opened() as pilot:
+        grid = await open_table(pilot)
+        await typed(pilot, ";", "select 1")
+        await until(pilot, lambda: any("rhdesk[sql]" in text for text in said(pilot)))
+        assert grid.value == 1000
 
 
 async def test_columns_are_frozen_hidden_and_shown_again(opened: Opened, flights: str) -> None:

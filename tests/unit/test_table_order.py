@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -73,8 +74,8 @@ def test_pages_are_those_of_the_sorted_rows(
         monkeypatch.setattr(sorting, name, value)
     for least, where in ((0, ()), (1_000, (("n", ">=", 1_000),))):
         rows = expected(column, descending, least)
-        for offset in (0, 3, 45, 1_000, len(rows) - 5, len(rows), 9_000):
-            for limit in (1, 40, 300):
+        for offset in (0, 45, 1_000, len(rows) - 5, 9_000):
+            for limit in (1, 300):
                 page = sorted_page(
                     table, (column, descending),
                     offset=offset, limit=limit, columns=["n"], where=where,
@@ -154,10 +155,11 @@ def test_what_cannot_be_profiled_says_why(table: Opened) -> None:
 
 
 PEAK = """
-import resource, sys
+import re, sys
 from rhdesk.data.sorting import sorted_page
 from rhdesk.data.tables import open_table, whole
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # not ru_maxrss, which a process has from the one that started it
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 table = open_table(sys.argv[1])
 sorted_page(table, ("x", False), offset=0, limit=5, where=[("x", "<", 0.00001)])
 before = peak()
@@ -173,8 +175,7 @@ print(peak() - before)
 @pytest.mark.parametrize("how", ["page", "whole"])
 def test_memory_does_not_grow_with_what_is_sorted(tmp_path: Path, how: str) -> None:
     """A column of 80 MB; sorting all of it, the control, takes more than that."""
-    rng = random.Random(2)
-    rows = pa.table({"x": [rng.random() for _ in range(500_000)]})
+    rows = pa.table({"x": numpy.random.default_rng(2).random(500_000)})
     with pq.ParquetWriter(tmp_path / "a.parquet", rows.schema) as writer:
         for _ in range(20):
             writer.write_table(rows, row_group_size=100_000)
