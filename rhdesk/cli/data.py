@@ -11,8 +11,8 @@ import click
 from rhdesk.cli import output, tables
 from rhdesk.cli.running import answer, as_json, at_desk
 from rhdesk.desk import AsyncDesk
-from rhdesk.errors import BadInput
-from rhdesk.models import Entry, Step
+from rhdesk.errors import BadInput, RhdeskError
+from rhdesk.models import Entry, Step, TableInfo
 
 
 @click.group()
@@ -33,20 +33,26 @@ def ls(place: str, as_json: bool) -> None:
 @click.argument("place")
 @as_json
 def info(place: str, as_json: bool) -> None:
-    """What is at PLACE; of a file, its SHA-256 too."""
+    """What is at PLACE: of a file its SHA-256 too, of a table its rows and columns."""
 
-    async def look(desk: AsyncDesk) -> tuple[Entry, str]:
+    async def look(desk: AsyncDesk) -> tuple[Entry, str, TableInfo | None]:
         entry = await desk.data_entry(place)
-        return entry, await desk.hash_data(place) if entry.kind == "file" else ""
+        digest = await desk.hash_data(place) if entry.kind == "file" else ""
+        try:
+            return entry, digest, await desk.table_info(place)
+        except RhdeskError:  # no table
+            return entry, digest, None
 
-    entry, digest = at_desk(look)
+    entry, digest, table = at_desk(look)
 
     def show() -> None:
         _show([entry])
         if digest:
             click.echo(f"sha256 {digest}")
+        if table is not None:
+            tables.show_info(table)
 
-    answer({"entry": entry, "sha256": digest}, as_json, show)
+    answer({"entry": entry, "sha256": digest, "table": table}, as_json, show)
 
 
 @data.command()

@@ -1,4 +1,4 @@
-"""``rhdesk data info | schema | head | sql | write``."""
+"""``rhdesk data schema | head | sql | write``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ from rhdesk.errors import BadInput
 from rhdesk.models import ColumnProfile, TableInfo, TablePage
 
 _CONDITION: Final = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|<|>|=)\s*(.*?)\s*", re.DOTALL)
-
-
-@click.command()
-@click.argument("path")
-@as_json
-def info(path: str, as_json: bool) -> None:
-    """Rows, files, columns and statistics of the table at PATH; no row is read."""
-    found = at_desk(lambda desk: desk.table_info(path))
-    answer(found, as_json, lambda: _show_info(found))
 
 
 @click.command()
@@ -149,7 +140,7 @@ def _condition(text: str) -> tuple[str, str, Any]:
     return column, "==" if how == "=" else how, read
 
 
-def _show_info(found: TableInfo) -> None:
+def show_info(found: TableInfo) -> None:
     rows = "unknown" if found.rows is None else f"{found.rows:,}"
     version = f", version {found.version}" if found.version else ""
     output.print_text(

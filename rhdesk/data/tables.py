@@ -242,23 +242,28 @@ def batches(
 ) -> Iterator[Any]:
     """Record batches in the order of the rows, none longer than *batch_rows*.
 
-    What is in memory is *ahead* batches of one file; columns and filters are pushed down.
+    What is in memory is *ahead* batches, or a row group of parquet where that is more: a scan of
+    all of it would run ahead of a slow reader by a gigabyte. Columns and filters are pushed down.
     """
     if columns is not None:
         known(table, columns)
     kept = expression(table, where)
+    schema = table.dataset.schema
     with spoken(table.path):
-        scanner = table.dataset.scanner(
-            columns=list(columns) if columns is not None else None,
-            filter=kept,
-            batch_size=batch_rows,
-            batch_readahead=ahead,
-            fragment_readahead=1,
-            fragment_scan_options=scan,
-        )
-        for batch in scanner.to_batches():
-            if batch.num_rows:
-                yield batch
+        for fragment in table.dataset.get_fragments(kept):
+            parts = [fragment]
+            if table.format == "parquet":
+                parts = fragment.split_by_row_group(kept, schema)
+            for part in parts:
+                read = part.to_batches(
+                    schema=schema,
+                    columns=list(columns) if columns is not None else None,
+                    filter=kept,
+                    batch_size=batch_rows,
+                    batch_readahead=ahead,
+                    fragment_scan_options=scan,
+                )
+                yield from (batch for batch in read if batch.num_rows)
 
 
 def whole(
