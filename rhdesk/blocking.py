@@ -45,6 +45,7 @@ from rhdesk.models import (
     Granted,
     Group,
     Imported,
+    Item,
     Keeper,
     Lane,
     Lineage,
@@ -490,6 +491,28 @@ class Desk:
                 timeout_s=timeout_s,
                 idempotent=idempotent,
                 reads=reads,
+            )
+        )
+
+    def map_target(
+        self,
+        target: str,
+        items: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
+        *,
+        on: str = "here",
+        env: str = "",
+        timeout_s: float = 0.0,
+        idempotent: bool = False,
+    ) -> Iterator[LogLine | Item]:
+        return self.iterate(
+            partial(
+                self.asynchronous.map_target,
+                target,
+                items,
+                on=on,
+                env=env,
+                timeout_s=timeout_s,
+                idempotent=idempotent,
             )
         )
 

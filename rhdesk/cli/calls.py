@@ -38,6 +38,7 @@ def _positive(_ctx: click.Context, param: click.Parameter, seconds: float | None
 @click.argument("arguments", metavar="[VALUE]... [KEY=VALUE]...", nargs=-1)
 @click.option("--env", default="", help="Name, requirements.txt, or packages: numpy,pandas==2.2.")
 @on_cluster
+@click.option("--node", default="", help="The machine of the cluster; by default its head.")
 @click.option("--method", default="", help="Of a module.")
 @click.option("--timeout", type=float, callback=_positive, help="Cancel after so many seconds.")
 @click.option("--no-follow", is_flag=True, help="Print the run's id and leave it running.")
@@ -54,6 +55,7 @@ def call(
     arguments: tuple[str, ...],
     env: str,
     on: str,
+    node: str,
     method: str,
     timeout: float | None,
     no_follow: bool,
@@ -75,8 +77,9 @@ def call(
             called = save_as
         try:
             run = await desk.submit(
-                called, named, args=placed, method=chosen, on=on, env=env_name, timeout_s=timeout
-            )
+                called, named, args=placed, method=chosen, on=on, env=env_name, node=node,
+                timeout_s=timeout,
+            )  # fmt: skip
         except NotFound as exc:
             if exc.kind == "module instance":
                 output.note(

@@ -31,6 +31,7 @@ VERBS: Final[dict[str, Verb]] = {
     "doctor": Verb("clusters", "Clusters", "Look at everything a run needs, piece by piece."),
     "env": Verb("envs", "Clusters", "Environments: ls, make, drop."),
     "call": Verb("calls", "Calls", "Call a function: app.py:train alpha=0.3."),
+    "map": Verb("mapping", "Calls", "Call a function once for each item, over all nodes."),
     "run": Verb("calls", "Calls", "Run shell commands on a cluster."),
     "watch": Verb("watch", "Calls", "Have what is saved in a folder be what the next call uses."),
     "result": Verb("calls", "Calls", "What a run returned."),

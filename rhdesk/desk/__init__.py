@@ -17,6 +17,7 @@ from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.data import DataVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
+from rhdesk.desk.mapping import MapVerbs
 from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.sending import SendingVerbs
 from rhdesk.desk.settings import SettingVerbs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 class AsyncDesk(
     TeamAuditVerbs,
+    MapVerbs,
     WatchVerbs,
     SendingVerbs,
     HistoryVerbs,

@@ -37,6 +37,7 @@ from rhdesk.models.finding import Finding as Finding
 from rhdesk.models.function import Parameter as Parameter
 from rhdesk.models.function import Signature as Signature
 from rhdesk.models.imported import Imported as Imported
+from rhdesk.models.item import Item as Item
 from rhdesk.models.lane import Lane as Lane
 from rhdesk.models.lane import Promotion as Promotion
 from rhdesk.models.lineage import Branch as Branch
@@ -109,6 +110,7 @@ __all__ = [
     "Granted",
     "Group",
     "Imported",
+    "Item",
     "Keeper",
     "Lane",
     "Lineage",
