@@ -11,7 +11,7 @@ from rhdesk.errors import BadInput, ItemsLost, NotFound, RunFailed
 from rhdesk.models import Item, LogLine
 
 if TYPE_CHECKING:
-    from rhdesk.runs.spread import Over
+    from rhdesk.runs.spread import Event, Over
     from rhdesk.wire.payload import Payload
 
 
@@ -72,7 +72,7 @@ class MapVerbs(LiveVerbs):
             async for event in self._seen(events):
                 yield event
 
-    async def _seen(self, events: AsyncGenerator[Any]) -> AsyncGenerator[LogLine | Item]:
+    async def _seen(self, events: AsyncGenerator[Event]) -> AsyncGenerator[LogLine | Item]:
         from rhdesk.runs.spread import Came, Over, Told
         from rhdesk.wire.payload import Payload
 
