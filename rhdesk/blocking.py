@@ -32,6 +32,7 @@ from rhdesk.models import (
     ColumnProfile,
     Conflict,
     DaemonState,
+    DataCheck,
     DefaultSaid,
     Diff,
     Edge,
@@ -44,6 +45,7 @@ from rhdesk.models import (
     Flaw,
     Granted,
     Group,
+    Held,
     Imported,
     Item,
     Keeper,
@@ -121,6 +123,12 @@ class Desk:
         self._open.close()
 
     # ---- data
+
+    def note_data(self, place: str) -> Held:
+        return self.portal.call(self.asynchronous.note_data, place)
+
+    def check_data(self, name: str) -> DataCheck:
+        return self.portal.call(self.asynchronous.check_data, name)
 
     def list_data(self, place: str = ".") -> list[Entry]:
         return self.portal.call(self.asynchronous.list_data, place)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import click
 
 from rhdesk.cli import output, tables
-from rhdesk.cli.running import answer, as_json, at_desk
+from rhdesk.cli.running import answer, as_json, as_name, at_desk
 from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, RhdeskError
 from rhdesk.models import Entry, Step, TableInfo
@@ -115,6 +115,25 @@ def rm(place: str, recursive: bool, yes: bool, as_json: bool) -> None:
         click.confirm(f"remove {place} and all in it?", abort=True, err=True)
     at_desk(lambda desk: desk.remove_data(place, recursive=recursive))
     answer({"removed": place}, as_json, lambda: output.note(f"{place} is gone"))
+
+
+@data.command()
+@click.argument("name", callback=as_name)
+@as_json
+def check(name: str, as_json: bool) -> None:
+    """Whether saved NAME still holds the files it held when it was saved."""
+    found = at_desk(lambda desk: desk.check_data(name))
+
+    def show() -> None:
+        if found.is_same:
+            output.note(f"{found.place} is as it was: {found.now.files} files")
+            return
+        output.print_table(("CHANGE", "FILE"), [(each.kind, each.path) for each in found.changes])
+        output.note(f"{found.place} is not what {found.name} was saved with")
+
+    answer(found, as_json, show)
+    if not found.is_same:
+        raise click.exceptions.Exit(1)
 
 
 def _go(move: Callable[[AsyncDesk], AsyncGenerator[Step]], as_json: bool) -> None:

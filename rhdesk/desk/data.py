@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
+from rhdesk.desk.names import NameVerbs
 from rhdesk.desk.reach import ReachVerbs
-from rhdesk.errors import NotFound, SetupFailed
-from rhdesk.models import Entry, Location, Step, StepState
+from rhdesk.errors import BadInput, NotFound, SetupFailed
+from rhdesk.models import DataCheck, Entry, FileChange, Held, Location, Step, StepState
 
 if TYPE_CHECKING:
     from rhdesk.data.moving import Moved, Moving
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class DataVerbs(ReachVerbs):
+class DataVerbs(ReachVerbs, NameVerbs):
     """A place is spelled ``data/x``, ``gpubox:data/x``, ``sftp://host/x`` or ``s3://bucket/x``.
 
     All of these raise NotFound where there is no such system or file, Refused where it may not be
@@ -56,6 +60,36 @@ class DataVerbs(ReachVerbs):
             BadInput: It is a folder, and *recursive* is false.
         """
         await self._at(place, lambda found: found.remove(recursive=recursive))
+
+    async def note_data(self, place: str) -> Held:
+        """Write down which files are at a place, with their hashes; what a saved place refers to."""
+        from rhdesk.data.contents import Contents
+
+        contents = await self._at(place, Contents.of)
+        return await asyncio.to_thread(self.contents.keep, contents)
+
+    async def check_data(self, name: str) -> DataCheck:
+        """Whether a saved folder, file or table still holds what it held when it was saved.
+
+        Args:
+            name: Of the newest version, or with one: ``~/flights@1a2b3c``.
+
+        Raises:
+            BadInput: The name is of something else, or was saved before anything was there.
+        """
+        from rhdesk.data.contents import Contents, contents_hash
+
+        record = await self.load(name)
+        place, digest = _place_of(record.config), contents_hash(record.config)
+        if not place or not digest:
+            raise BadInput(f"{name} says of no files what they were; save it once they are there")
+        now = await self._at(place, Contents.of)
+        held = msgspec.convert(record.config["contents"], Held)
+        changes: tuple[FileChange, ...] = ()
+        with suppress(NotFound):  # saved elsewhere: that it differs is all that is known
+            before = await asyncio.to_thread(self.contents.get, digest)
+            changes = tuple(before.changes(now))
+        return DataCheck(name=name, place=place, held=held, now=now.held, changes=changes)
 
     async def copy_data(self, source: str, target: str) -> AsyncGenerator[Step]:
         """Copy a file, or all that is in a folder into a folder that may be there already.
@@ -138,6 +172,14 @@ class DataVerbs(ReachVerbs):
                 files = await asyncio.to_thread(connection.files)
                 return HostFiles(files, OnHost(connection.program))
         return await asyncio.to_thread(filesystem, where.system, clusters=clusters)
+
+
+def _place_of(config: Mapping[str, Any]) -> str:
+    """A saved place, as a desk spells it."""
+    path, system = str(config.get("path") or ""), str(config.get("system") or "")
+    if not path or "://" in path or system in {"", "file", "here"}:
+        return path
+    return f"{system}:{path}"
 
 
 def _told_when_done(

@@ -97,6 +97,10 @@ class HistoryVerbs(LiveVerbs):
             except BadInput:  # of another type, or of code that was never kept: no files
                 return Bundle(kind=record.resource_type)
 
+        if old.config.get("contents") != new.config.get("contents"):
+            from rhdesk.data.contents import changes_between
+
+            return await asyncio.to_thread(changes_between, self.contents, old.config, new.config)
         if old.config.get("code") == new.config.get("code"):
             return ()
         changes = await asyncio.to_thread(file_changes, bundle_of(old), bundle_of(new), self.shelf)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rhdesk.code.bundle import CodeShelf
     from rhdesk.daemon.service import Daemon
     from rhdesk.daemon.watches import KeptWatches
+    from rhdesk.data.contents import ContentsShelf
     from rhdesk.ports import Asks
     from rhdesk.rns.owned import OwnedNames
     from rhdesk.runs.recorder import Recorder
@@ -121,6 +122,12 @@ class Rooms:
         from rhdesk.code.bundle import CodeShelf
 
         return CodeShelf(self.settings.data_dir / "code")
+
+    @cached_property
+    def contents(self) -> ContentsShelf:
+        from rhdesk.data.contents import ContentsShelf
+
+        return ContentsShelf(self.settings.data_dir / "contents")
 
     @cached_property
     def audit_room(self) -> Audit:

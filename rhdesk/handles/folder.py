@@ -7,6 +7,8 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, ClassVar, Self
 
+import msgspec
+
 from rhdesk.errors import AlreadyExists, BadInput, NotFound
 from rhdesk.handles import naming
 from rhdesk.handles.resource import Resource
@@ -74,6 +76,7 @@ class Data(Resource):
         super().__init__(name, dryrun)
         given = system if isinstance(system, str) else getattr(system, "name", None)
         self.place = parse(path, given or "")
+        self._contents: dict[str, Any] = {}
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Self:
@@ -97,7 +100,15 @@ class Data(Resource):
 
     @property
     def config_for_rns(self) -> dict[str, Any]:
-        return super().config_for_rns | {"system": self.system, "path": self.path}
+        told = {"system": self.system, "path": self.path}
+        contents = {"contents": self._contents} if self._contents else {}
+        return super().config_for_rns | told | contents
+
+    def save(self, name: str | None = None, overwrite: bool = True) -> Self:
+        """Save where it is and, if it is there, which files it holds with their hashes: what was
+        changed since then is told by `rhdesk data check` and by `diff` of two versions."""
+        self._contents = held(str(self.place))
+        return super().save(name, overwrite)
 
     def is_local(self) -> bool:
         """Whether what it holds is on this machine."""
@@ -224,6 +235,14 @@ class File(Data):
 
     def rm(self) -> None:
         session().desk.remove_data(str(self.place))
+
+
+def held(place: str) -> dict[str, Any]:
+    """What a place holds now, as a record keeps it; empty where nothing is."""
+    try:
+        return dict(msgspec.to_builtins(session().desk.note_data(place)))
+    except NotFound:
+        return {}
 
 
 def opened(place: str, mode: str, encoding: str | None) -> IO[Any]:

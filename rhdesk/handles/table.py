@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Self
 
 from rhdesk.errors import BadInput, NotFound
+from rhdesk.handles.folder import held
 from rhdesk.handles.resource import Resource
 from rhdesk.handles.session import session
 
@@ -55,6 +56,7 @@ class Table(Resource):
             raise BadInput(f"{stream_format!r} streams nothing; what does: pyarrow, pandas")
         self.metadata = dict(metadata or {})
         self._data = data
+        self._contents: dict[str, Any] = {}
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Table:
@@ -79,7 +81,13 @@ class Table(Resource):
             "partition_cols": self.partition_cols,
             "stream_format": self.stream_format,
             "metadata": self.metadata,
+            **({"contents": self._contents} if self._contents else {}),
         }
+
+    def save(self, name: str | None = None, overwrite: bool = True) -> Self:
+        """Save where it is and, if it is there, which files it holds with their hashes."""
+        self._contents = held(self.fsspec_url)
+        return super().save(name, overwrite)
 
     @property
     def fsspec_url(self) -> str:

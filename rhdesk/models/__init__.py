@@ -26,7 +26,9 @@ from rhdesk.models.code import Watched as Watched
 from rhdesk.models.code import Written as Written
 from rhdesk.models.daemon import DaemonState as DaemonState
 from rhdesk.models.daemon import Loop as Loop
+from rhdesk.models.data import DataCheck as DataCheck
 from rhdesk.models.data import Entry as Entry
+from rhdesk.models.data import Held as Held
 from rhdesk.models.data import Location as Location
 from rhdesk.models.defaults import DefaultSaid as DefaultSaid
 from rhdesk.models.env import Env as Env
@@ -94,6 +96,7 @@ __all__ = [
     "ColumnProfile",
     "Conflict",
     "DaemonState",
+    "DataCheck",
     "DefaultSaid",
     "Diff",
     "Edge",

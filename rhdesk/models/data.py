@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from rhdesk.models.change import FileChange
+
 
 class Location(msgspec.Struct, frozen=True):
     """A path of a system, spelled ``gpubox:data/x``, ``s3://bucket/x`` or, of this machine, ``x``."""
@@ -19,6 +21,31 @@ class Location(msgspec.Struct, frozen=True):
         if self.system == "here":
             return self.path
         return f"{self.system}:{self.path}"
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a place held when it was saved; which files, is kept on the machine that saved it."""
+
+    hash: str
+    """The same for the same files."""
+    files: int
+    size_bytes: int
+
+
+class DataCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A saved place, beside what is there now."""
+
+    name: str
+    place: str
+    held: Held
+    """When it was saved."""
+    now: Held
+    changes: tuple[FileChange, ...] = ()
+    """From then to now, by path; empty where it cannot be told any more which files those were."""
+
+    @property
+    def is_same(self) -> bool:
+        return self.held.hash == self.now.hash
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ SERVES = {"server run", "daemon run"}
 COMMANDS = [words for words in commands(cli) if " ".join(words) not in SERVES]
 ARGUMENTS = {
     "share": ["@", "bob"],
+    "data check": ["~/nope"],
     "map": ["app.py:train", "1"],
     "access why": ["bob", "write", "/ml/train"],
     "access grant": ["/ml", "bob"],

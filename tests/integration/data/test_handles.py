@@ -9,7 +9,7 @@ import pytest
 
 import rhdesk as rh
 from rhdesk.errors import AlreadyExists, BadInput, NotFound
-from rhdesk.handles.session import close
+from rhdesk.handles.session import close, session
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +103,42 @@ def test_a_blob_without_a_cluster_is_only_this_programs(tmp_path: Path) -> None:
         rh.blob([1], path=str(tmp_path / "c"))
     with pytest.raises(BadInput, match="is of data"):
         rh.blob()
+
+
+def test_a_version_of_a_folder_knows_its_files(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rh.folder(path="s3://versions").mkdir()
+    for made in (
+        rh.folder(path=str(tmp_path / "x")).mkdir(),
+        rh.folder(path="s3://versions/x"),
+        rh.folder(path="memory://versions").mkdir(),
+    ):
+        made.put({"a": b"1", "b": b"2"})
+        first = made.save("~/versioned").history()[0].version
+        desk = session().desk
+        assert desk.check_data("~/versioned").is_same
+        made.put({"b": b"3", "c": b"4"}, overwrite=True)
+        made.rm(["a"])
+        changed = desk.check_data("~/versioned")
+        told = [(each.path, each.kind) for each in changed.changes]
+        assert told == [("a", "removed"), ("b", "changed"), ("c", "added")]
+        assert (changed.held.files, changed.now.files) == (2, 2)
+        made.save()
+        assert desk.check_data("~/versioned").is_same
+        assert not desk.check_data(f"~/versioned@{first}").is_same
+        between = desk.diff(f"~/versioned@{first}")
+        assert [(each.path, each.kind) for each in between.files] == told
+        versions = len(made.history())
+        made.save()
+        assert len(made.history()) == versions, "nothing changed: no new version"
+
+
+def test_what_was_saved_before_it_was_there_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rh.folder(path=str(tmp_path / "later")).save("~/later")
+    with pytest.raises(BadInput, match="save it once they are there"):
+        session().desk.check_data("~/later")
