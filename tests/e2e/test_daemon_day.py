@@ -30,9 +30,9 @@ def _grew(hours: list[dict[str, Any]]) -> list[str]:
 def test_a_day_leaves_descriptors_threads_and_memory_as_they_were(
     place: Place,
 ) -> None:
-    hours, end = _hours(place, 4)
+    hours, end = _hours(place, 2)
     assert _grew(hours) == []
-    assert end == {"submitted": 48, "lost_lines": []}
+    assert end == {"submitted": 24, "lost_lines": []}
 
 
 def test_the_check_notices_a_descriptor_lost_with_each_run(place: Place) -> None:
