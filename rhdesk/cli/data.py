@@ -11,7 +11,7 @@ import click
 from rhdesk.cli import output, tables
 from rhdesk.cli.running import answer, as_json, as_name, at_desk
 from rhdesk.desk import AsyncDesk
-from rhdesk.errors import BadInput, RhdeskError
+from rhdesk.errors import BadInput
 from rhdesk.models import Entry, Step, TableInfo
 
 
@@ -38,9 +38,13 @@ def info(place: str, as_json: bool) -> None:
     async def look(desk: AsyncDesk) -> tuple[Entry, str, TableInfo | None]:
         entry = await desk.data_entry(place)
         digest = await desk.hash_data(place) if entry.kind == "file" else ""
+        from rhdesk.data.tables import is_table
+
+        if is_table(place):
+            return entry, digest, await desk.table_info(place)
         try:
             return entry, digest, await desk.table_info(place)
-        except RhdeskError:  # no table
+        except BadInput:  # no table
             return entry, digest, None
 
     entry, digest, table = at_desk(look)

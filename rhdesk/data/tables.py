@@ -100,6 +100,11 @@ def _format(fs: Any, root: str) -> str:
     return FORMATS[ending]
 
 
+def is_table(path: str) -> bool:
+    """Whether a path ends as a file of a table does."""
+    return _ending(path) in FORMATS
+
+
 def _ending(name: str) -> str:
     return posixpath.splitext(name)[1].lstrip(".").lower()
 

@@ -343,6 +343,24 @@ def test_sql_answers_and_opens_no_other_file(desk: Desk, tmp_path: Path) -> None
         desk.table_sql(path, "selec 1")
 
 
+def test_what_is_at_a_place_tells_of_a_table_and_of_one_that_is_damaged(tmp_path: Path) -> None:
+    whole = tmp_path / "a.parquet"
+    pq.write_table(rows(0, 100), whole)
+    (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:-40])
+    (tmp_path / "note.txt").write_text("no table")
+
+    def info(name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "rhdesk.cli", "data", "info", str(tmp_path / name)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "100 rows" in info("a.parquet").stdout
+    assert (info("note.txt").returncode, info("").returncode) == (0, 0)
+    assert "rows" not in info("note.txt").stdout
+    damaged = info("cut.parquet")
+    assert damaged.returncode == BadInput.exit_code
+    assert "cut.parquet cannot be read" in damaged.stderr
+
+
 READS = """
 import sys, time
 import rhdesk as rh
