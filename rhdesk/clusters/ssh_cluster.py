@@ -14,6 +14,7 @@ import secrets
 import shlex
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -103,6 +104,7 @@ class SshCluster:
         self._owner = owner
         self._addresses: dict[str, tuple[str, ...]] = {}
         """Of each host that was looked at."""
+        self._roots: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.links = {
             host: HostLink(resolve(host, spec), asks, host_key=host_key) for host in spec.hosts
         }
@@ -294,7 +296,7 @@ class SshCluster:
         """Install what is missing on a host."""
         node = host if len(self.spec.hosts) > 1 else ""
         await self._try_forwarding(host)
-        preparation = Preparation(host, self._cache_dir, node)
+        preparation = Preparation(host, self._cache_dir, node, self._roots)
         async with self._hand(host) as hand:
             async with aclosing(preparation.steps(hand)) as steps:
                 async for step in steps:
@@ -306,12 +308,14 @@ class SshCluster:
         if not has_index and known is None:
             yield did(f"packages{f' on {host}' if node else ''}", "no index there: they are sent")
         role = "head" if host == next(iter(self.spec.hosts)) else "worker"
+        name = self._name(ready, host, found)
         found[host] = HeldNode(
-            name=self._name(ready, host, found),
+            name=name,
             host=host,
             role=role,
             root=ready.root,
-            folder=f"{ready.root}/clusters/{self._owner}-{self.spec.name}",
+            # Nodes may share a home, and none of what they write there.
+            folder=f"{ready.root}/clusters/{self._owner}-{self.spec.name}{f'-{name}' if node else ''}",
             python=ready.python,
             code=ready.code,
             digest=ready.digest,

@@ -215,9 +215,31 @@ def remove(_taken: Taken, _tell: Tell, path: str, root: str) -> None:
     if os.path.realpath(path) != inside and not os.path.realpath(path).startswith(f"{inside}/"):
         raise ValueError(f"{path} is not in {root}")
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        shutil.rmtree(path, onerror=_still_there)
     elif os.path.lexists(path):
         os.unlink(path)
+
+
+def _still_there(_function: Any, _path: str, found: Any) -> None:
+    """Another node that has the same home may have removed it first."""
+    if not issubclass(found[0], FileNotFoundError):
+        raise found[1]
+
+
+def identity(_taken: Taken, _tell: Tell, root: str) -> str:
+    """What tells *root* from that of another host; two that share a home have the same."""
+    os.makedirs(root, 0o700, exist_ok=True)
+    beside = f"{root}/.identity.{os.getpid()}.{socket.gethostname()}"
+    with open(beside, "w", encoding="ascii") as opened:
+        opened.write(os.urandom(8).hex())
+    try:
+        os.link(beside, f"{root}/.identity")  # whole, and by one of several at a time
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(beside)
+    with open(f"{root}/.identity", encoding="ascii") as opened:
+        return opened.read()
 
 
 def listing(_taken: Taken, _tell: Tell, folder: str) -> list[str]:
@@ -271,6 +293,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "unpack": unpack,
     "program": program,
     "remove": remove,
+    "identity": identity,
     "listing": listing,
     "run": run,
     "reach": reach,

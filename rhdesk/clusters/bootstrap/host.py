@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -130,9 +131,17 @@ class Preparation:
     Args:
         host: For the person.
         node: In front of each step, in a cluster of several.
+        alone: One lock for each root: hosts that share a home are made ready one after the other.
     """
 
-    def __init__(self, host: str, cache_dir: Path, node: str = "") -> None:
+    def __init__(
+        self,
+        host: str,
+        cache_dir: Path,
+        node: str = "",
+        alone: defaultdict[str, asyncio.Lock] | None = None,
+    ) -> None:
+        self._alone = defaultdict(asyncio.Lock) if alone is None else alone
         self._host = host
         self._cache_dir = cache_dir
         self._where = f" on {node}" if node else ""
@@ -144,6 +153,14 @@ class Preparation:
         root = root_of(facts, host=self._host)
         yield self._done("look at the host", self._seen(facts, hand, root))
         platform = platform_of(facts, hand.python.minor, host=self._host)
+        identity = await hand.ask("identity", root=root)
+        async with self._alone[identity], aclosing(self._made(hand, facts, root, platform)) as made:
+            async for step in made:
+                yield step
+
+    async def _made(
+        self, hand: Hand, facts: Facts, root: str, platform: Platform
+    ) -> AsyncGenerator[Step]:
         found: list[Wheels] = []
 
         async def fetch(tell: Callable[[str], None]) -> str:

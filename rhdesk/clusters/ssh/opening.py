@@ -138,6 +138,8 @@ def _log_in(target: Target, below: Connection | None, person: _Person, host_key:
             wanted = [k for k in offered if _plain(k) in kinds]
             options.key_types = (*wanted, *(k for k in offered if k not in wanted))
         transport.start_client(timeout=target.timeout_s)
+        if not transport.initial_kex_done:  # when the time is over, it just returns
+            raise TimeoutError(f"no answer within {target.timeout_s:g} s")
     except (paramiko.SSHException, OSError, EOFError) as exc:
         line.close()
         raise ConnectionFailed(
@@ -196,27 +198,34 @@ class _Prompt(socket.socket):
 
 
 class _Command:
-    """A ProxyCommand as a socket."""
+    """A ProxyCommand as a socket.
+
+    One socket for each direction, as OpenSSH has pipes: a command that finds the same one as its
+    input and output takes what arrives for a sign that its output was closed (asyncio's does).
+    """
 
     def __init__(self, command: str) -> None:
-        self._ours, theirs = socket.socketpair()
-        with theirs:
+        self._to, its_input = socket.socketpair()
+        self._from, its_output = socket.socketpair()
+        with its_input, its_output:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {command}"], stdin=theirs.fileno(), stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL, start_new_session=True,
+                ["/bin/sh", "-c", f"exec {command}"], stdin=its_input.fileno(),
+                stdout=its_output.fileno(), stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
     def send(self, data: bytes) -> int:
-        return self._ours.send(data)
+        return self._to.send(data)
 
     def recv(self, size: int) -> bytes:
-        return self._ours.recv(size)
+        return self._from.recv(size)
 
     def settimeout(self, timeout_s: float | None) -> None:
-        self._ours.settimeout(timeout_s)
+        self._to.settimeout(timeout_s)
+        self._from.settimeout(timeout_s)
 
     def close(self) -> None:
-        self._ours.close()
+        self._to.close()
+        self._from.close()
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
