@@ -31,6 +31,7 @@ from rhdesk.models import (
     CodePlan,
     ColumnProfile,
     Conflict,
+    Cost,
     DaemonState,
     DataCheck,
     DefaultSaid,
@@ -53,8 +54,12 @@ from rhdesk.models import (
     Lineage,
     LogHit,
     LogLine,
+    Machines,
     Node,
     NodeStats,
+    Offer,
+    Orphan,
+    Plan,
     Policy,
     Promotion,
     Provider,
@@ -66,6 +71,7 @@ from rhdesk.models import (
     SecretText,
     Setting,
     Signature,
+    SkyState,
     Step,
     StoreState,
     Synced,
@@ -203,6 +209,41 @@ class Desk:
 
     def doctor(self, cluster: str = "here") -> list[Check]:
         return self.portal.call(self.asynchronous.doctor, cluster)
+
+    # ---- machines to be had
+
+    def wanted(self, name: str, machines: Machines, **more: Any) -> ClusterSpec:
+        return self.asynchronous.wanted(name, machines, **more)
+
+    def plan(self, spec: ClusterSpec) -> Iterator[Step | Plan]:
+        return self.iterate(partial(self.asynchronous.plan, spec))
+
+    def stop(self, cluster: str) -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.stop, cluster))
+
+    def offers(self, accelerator: str = "", *, provider: str = "") -> list[Offer]:
+        return self.portal.call(partial(self.asynchronous.offers, accelerator, provider=provider))
+
+    def costs(self, *, days: int = 30) -> list[Cost]:
+        return self.portal.call(partial(self.asynchronous.costs, days=days))
+
+    def orphans(self) -> list[Orphan]:
+        return self.portal.call(self.asynchronous.orphans)
+
+    def end_orphans(self, orphans: Sequence[Orphan] | None = None) -> list[Orphan]:
+        return self.portal.call(self.asynchronous.end_orphans, orphans)
+
+    def sky(self) -> SkyState:
+        return self.portal.call(self.asynchronous.sky)
+
+    def sky_lines(self, *, limit: int = 200) -> list[str]:
+        return self.portal.call(partial(self.asynchronous.sky_lines, limit=limit))
+
+    def stop_sky(self) -> SkyState:
+        return self.portal.call(self.asynchronous.stop_sky)
+
+    def remove_sky(self) -> SkyState:
+        return self.portal.call(self.asynchronous.remove_sky)
 
     # ---- by hand
 

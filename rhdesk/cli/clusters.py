@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import msgspec
 
 from rhdesk.cli import output
+from rhdesk.cli.machines import agreed, machines_said, of_machines
 from rhdesk.cli.running import answer, as_json, at_desk, show_steps
 from rhdesk.desk import AsyncDesk
+from rhdesk.errors import BadInput
 from rhdesk.models import Check, Cluster, ClusterSpec
 
 _name = click.argument("cluster", default="here")
@@ -24,6 +28,11 @@ _name = click.argument("cluster", default="here")
 @click.option("--python", default="", help="Interpreter on the hosts.")
 @click.option("--prelude", multiple=True, help="Shell line in front: module load python.")
 @click.option("--autostop", default=None, type=int, help="Minutes without a run; -1 is never.")
+@of_machines
+@click.option(
+    "--dry-run", is_flag=True, help="Machines: show what would be started, start nothing."
+)
+@click.option("--yes", "-y", is_flag=True, help="Machines: bring them up without asking.")
 @as_json
 def up(
     cluster: str,
@@ -36,11 +45,17 @@ def up(
     python: str,
     prelude: tuple[str, ...],
     autostop: int | None,
+    dry_run: bool,
+    yes: bool,
     as_json: bool,
+    **machines: Any,
 ) -> None:
     """Bring CLUSTER up, or find it up: `here`, a host of ~/.ssh/config, or one with HOSTS.
 
     rhdesk up gpubox, rhdesk up ada@10.0.0.3, rhdesk up lab gpu-1 gpu-2 gpu-3
+
+    With --instance, machines are brought into being by SkyPilot, after their plan and price were
+    shown: rhdesk up train --instance H100:2 --nodes 2 --provider slurm --autostop 30
     """
     said = {"user": user, "port": port, "key": key, "proxy_jump": jump, "python": python}
     said |= {"prelude": prelude, "autostop_mins": autostop}
@@ -48,16 +63,26 @@ def up(
 
     async def work(desk: AsyncDesk) -> Cluster:
         name = cluster
-        if hosts or given:
+        wanted = machines_said(machines)
+        if wanted is not None and (hosts or given.keys() - {"autostop_mins"}):
+            raise BadInput(f"{cluster} is either of HOSTS or of machines to be brought up")
+        if wanted is not None:
+            more = {key: given[key] for key in given if key == "autostop_mins"}
+            await desk.add_cluster(desk.wanted(cluster, wanted, **more))
+        elif hosts or given:
             parts = ClusterSpec(name=cluster, hosts=hosts or (cluster,))
             name = cluster if hosts else cluster.rpartition("@")[2].partition(":")[0]
             mins = desk.settings.autostop_mins
             spec = msgspec.structs.replace(parts, **{"autostop_mins": mins, **given, "name": name})
             await desk.add_cluster(spec)
+        if not await agreed(desk, name, dry_run=dry_run, yes=yes, as_json=as_json):
+            return await desk.cluster(name)
         await show_steps(desk.up(name, host_key=host_key), as_json=as_json)
         return await desk.cluster(name.rpartition("@")[2].partition(":")[0])
 
     seen = at_desk(work)
+    if dry_run:
+        return
     if as_json:
         output.print_end(seen)
     else:

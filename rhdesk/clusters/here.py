@@ -167,6 +167,9 @@ class Here:
                     child.kill()
                     await child.wait()
 
+    async def keep_for(self, minutes: float) -> None:
+        """This machine does not end."""
+
     async def provide(
         self, lines: Sequence[str], nodes: Sequence[str] = ()
     ) -> AsyncGenerator[Step]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from rhdesk.errors import BadInput, DamagedStore, NotFound, StoreBusy, StoreUnwr
 from rhdesk.models import ClusterSpec
 from rhdesk.ports import Asks
 
+if TYPE_CHECKING:
+    from rhdesk.clusters.sky.service import Sky
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RESERVED: Final = frozenset(
     {NAME, "file", "s3", "gs", "azure", "ssh", "sftp", "memory", "github"}
@@ -29,9 +32,18 @@ _RESERVED: Final = frozenset(
 class Registry:
     """Args:
     folder: ``clusters`` in the data folder.
+    sky: SkyPilot on this machine, when a cluster is of machines.
     """
 
-    def __init__(self, folder: Path, cache_dir: Path, asks: Asks | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache_dir: Path,
+        asks: Asks | None = None,
+        *,
+        sky: Callable[[], Sky],
+    ) -> None:
+        self._sky = sky
         self._folder = folder
         self._cache_dir = cache_dir
         self._asks = asks
@@ -53,19 +65,24 @@ class Registry:
         for file in self._folder.glob("*/spec.json"):
             spec = self._read(file)
             made = self._made.get(spec.name)
-            if made is None or made.spec != spec:
-                self._made[spec.name] = SshCluster(
-                    spec,
-                    file.parent,
-                    self._cache_dir,
-                    owner=self._owner(),
-                    asks=self._asks,
-                    host_key=self._host_key,
-                )
+            if made is None or made.asked != spec:
+                self._made[spec.name] = self._of(spec, file.parent)
         for name in list(self._made):
             if not (self._folder / name / "spec.json").exists():
                 del self._made[name]
         return self._made
+
+    def _of(self, spec: ClusterSpec, folder: Path) -> SshCluster:
+        owner, asks = self._owner(), self._asks
+        if spec.machines is not None:
+            from rhdesk.clusters.sky.cluster import SkyCluster
+
+            return SkyCluster(
+                spec, folder, self._cache_dir, owner=owner, asks=asks, sky=self._sky()
+            )
+        return SshCluster(
+            spec, folder, self._cache_dir, owner=owner, asks=asks, host_key=self._host_key
+        )
 
     def add(self, spec: ClusterSpec) -> None:
         """Add a cluster, or change one that is down.
@@ -76,12 +93,20 @@ class Registry:
         """
         if not _NAME.fullmatch(spec.name) or spec.name in _RESERVED:
             raise BadInput(f"a cluster cannot be called {spec.name!r}; call it gpubox, or lab-2")
-        if not spec.hosts or len(set(spec.hosts)) != len(spec.hosts):
+        if spec.machines is not None:
+            from rhdesk.clusters.sky.task import resources_of
+
+            resources_of(spec.machines)
+        elif not spec.hosts or len(set(spec.hosts)) != len(spec.hosts):
             raise BadInput(f"{spec.name} needs hosts, each once: rhdesk up gpubox ada@10.0.0.3")
         for host in spec.hosts:
             resolve(host, spec)
         known = self.clusters().get(spec.name)
-        if known is not None and known.held() is not None and known.spec.hosts != spec.hosts:
+        changes = known is not None and (known.asked.hosts, known.asked.machines) != (
+            spec.hosts,
+            spec.machines,
+        )
+        if known is not None and changes and known.held() is not None:
             raise StoreBusy(
                 f"{spec.name} is up on {', '.join(known.spec.hosts)}; "
                 f"end it first: rhdesk down {spec.name}"
@@ -138,6 +163,8 @@ class Registry:
             raise NotFound(name, kind="cluster that was added", near=list(self._made)[:3])
         if known.held() is not None:
             raise StoreBusy(f"{name} is up; end it first: rhdesk down {name}")
+        if (self._folder / name / "machines.json").exists():
+            raise StoreBusy(f"{name} has machines; end them first: rhdesk down {name}")
         for file in (self._folder / name).iterdir():
             file.unlink()
         (self._folder / name).rmdir()

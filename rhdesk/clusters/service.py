@@ -52,6 +52,10 @@ class ClusterAdapter(Protocol):
 
     def up(self) -> AsyncGenerator[Step]: ...
     def down(self) -> AsyncGenerator[Step]: ...
+    async def keep_for(self, minutes: float) -> None:
+        """Have what ends its machines know that its servlets end after so many idle minutes."""
+        ...
+
     def provide(self, lines: Sequence[str], nodes: Sequence[str] = ()) -> AsyncGenerator[Step]:
         """Send what an environment needs to nodes that cannot get it themselves."""
         ...
@@ -128,6 +132,13 @@ class Clusters:
             idle_s=health.idle_s,
             seen_at=datetime.now(UTC),
         )
+
+    async def autostop(self, name: str, minutes: float) -> None:
+        """Have its servlets, and machines that are there for them, end after so many idle minutes;
+        below 0 is never."""
+        for client in await self.clients(name):
+            await client.autostop(minutes * 60 if minutes >= 0 else -1.0)
+        await self._known(name).keep_for(minutes)
 
     async def nodes(self, name: str) -> list[Node]:
         """Every node, the head first; each is asked, and one that is lost says so."""

@@ -98,16 +98,29 @@ class SshCluster:
         asks: Asks | None = None,
         host_key: str = "",
     ) -> None:
+        self.asked = spec
+        """As it was asked for."""
         self.spec = spec
+        """The same, with the hosts there are."""
         self._folder = folder
         self._cache_dir = cache_dir
         self._owner = owner
         self._addresses: dict[str, tuple[str, ...]] = {}
         """Of each host that was looked at."""
         self._roots: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.links = {
-            host: HostLink(resolve(host, spec), asks, host_key=host_key) for host in spec.hosts
-        }
+        self._asks = asks
+        self._host_key = host_key
+        self.links = {host: self._link(host) for host in spec.hosts}
+
+    def _link(self, host: str) -> HostLink:
+        return HostLink(resolve(host, self.spec), self._asks, host_key=self._host_key)
+
+    def _lasting(self, _node: HeldNode, command: list[str]) -> list[str]:
+        """*command* as it is run on a node so that what it starts outlives the session."""
+        return command
+
+    async def keep_for(self, minutes: float) -> None:
+        """Its servlets know their autostop; nothing else of these hosts is ours to end."""
 
     async def aclose(self) -> None:
         for link in self.links.values():
@@ -388,8 +401,9 @@ class SshCluster:
 
         async def run() -> int:
             try:
+                command = [node.python, "-m", "rhdesk_servlet", "node", verb]
                 code, _ = await hand.run(
-                    [node.python, "-m", "rhdesk_servlet", "node", verb],
+                    self._lasting(node, command) if verb == "up" else command,
                     said.put_nowait,
                     # What uv unpacks for environments goes when all of ours goes.
                     env={"PYTHONPATH": node.code, "UV_CACHE_DIR": f"{node.root}/uv-cache"},

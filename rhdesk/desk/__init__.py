@@ -17,6 +17,7 @@ from rhdesk.desk.daemon import DaemonVerbs
 from rhdesk.desk.data import DataVerbs
 from rhdesk.desk.history import HistoryVerbs
 from rhdesk.desk.lineage import LineageVerbs
+from rhdesk.desk.machines import MachineVerbs
 from rhdesk.desk.mapping import MapVerbs
 from rhdesk.desk.objects import ObjectVerbs
 from rhdesk.desk.sending import SendingVerbs
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 class AsyncDesk(
     TeamAuditVerbs,
+    MachineVerbs,
     MapVerbs,
     WatchVerbs,
     SendingVerbs,

@@ -67,10 +67,10 @@ class ClusterVerbs(WorkVerbs, SecretVerbs):
         return self.clusters_room.names()
 
     async def cluster_spec(self, name: str) -> ClusterSpec | None:
-        """A cluster of one's own machines as asked for; None for any other."""
+        """A cluster as asked for; None for the one on this machine."""
         if name not in self.clusters_room.names() or name == "here":
             return None
-        return self.registry.clusters()[name].spec
+        return self.registry.clusters()[name].asked
 
     async def forget_cluster(self, name: str) -> None:
         """Remove what is written down of a cluster that is down.
@@ -147,8 +147,7 @@ class ClusterVerbs(WorkVerbs, SecretVerbs):
         Args:
             minutes: Below 0 is never.
         """
-        client = await self.clusters_room.client(cluster)
-        await client.autostop(minutes * 60 if minutes >= 0 else -1.0)
+        await self.clusters_room.autostop(cluster, minutes)
 
     async def doctor(self, cluster: str = "here") -> list[Check]:
         """Everything a run needs, looked at piece by piece; never raises for what it finds.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rhdesk.audit import Audit
     from rhdesk.clusters.registry import Registry
     from rhdesk.clusters.service import ClusterAdapter, Clusters
+    from rhdesk.clusters.sky.service import Sky
     from rhdesk.code.bundle import CodeShelf
     from rhdesk.daemon.service import Daemon
     from rhdesk.daemon.watches import KeptWatches
@@ -81,7 +82,13 @@ class Rooms:
         from rhdesk.clusters.registry import Registry
 
         folder = self.settings.data_dir / "clusters"
-        return Registry(folder, self.settings.cache_dir, self.asks)
+        return Registry(folder, self.settings.cache_dir, self.asks, sky=lambda: self.sky_room)
+
+    @cached_property
+    def sky_room(self) -> Sky:
+        from rhdesk.clusters.sky.service import Sky
+
+        return Sky(self.settings.data_dir / "skypilot")
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -16,6 +16,7 @@ from rhdesk.models.cluster import ClusterSpec as ClusterSpec
 from rhdesk.models.cluster import ClusterState as ClusterState
 from rhdesk.models.cluster import Gpu as Gpu
 from rhdesk.models.cluster import Link as Link
+from rhdesk.models.cluster import Machines as Machines
 from rhdesk.models.cluster import Node as Node
 from rhdesk.models.cluster import NodeStats as NodeStats
 from rhdesk.models.code import CodePlan as CodePlan
@@ -49,6 +50,11 @@ from rhdesk.models.live import Live as Live
 from rhdesk.models.log import LogHit as LogHit
 from rhdesk.models.log import LogLine as LogLine
 from rhdesk.models.log import Stream as Stream
+from rhdesk.models.machines import Cost as Cost
+from rhdesk.models.machines import Offer as Offer
+from rhdesk.models.machines import Orphan as Orphan
+from rhdesk.models.machines import Plan as Plan
+from rhdesk.models.machines import SkyState as SkyState
 from rhdesk.models.name import Name as Name
 from rhdesk.models.record import Record as Record
 from rhdesk.models.record import Version as Version

@@ -11,6 +11,8 @@ import msgspec
 class ClusterState(StrEnum):
     DOWN = "down"
     STARTING = "starting"
+    STOPPED = "stopped"
+    """Its machines are off, their disks are kept."""
     UP = "up"
     BROKEN = "broken"
     """Some of its processes are gone; `why` says which."""
@@ -29,12 +31,32 @@ class Link(StrEnum):
     """It broke and is made anew, again and again; `why` says what was heard last."""
 
 
+class Machines(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Machines to be brought into being, as asked for."""
+
+    instance_type: str = ""
+    """What each is: accelerators, ``H100:2``; processors, ``CPU:4+``; or a type of the provider's own,
+    ``m6i.large``. Empty is the least that will do."""
+    count: int = 1
+    provider: str = ""
+    """As SkyPilot calls it: ``aws``, ``gcp``, ``slurm``. Empty or ``cheapest`` is whichever is."""
+    region: str = ""
+    use_spot: bool = False
+    image_id: str = ""
+    memory: str = ""
+    """GiB of each, ``16`` or ``16+``."""
+    stop: bool = False
+    """Keep the disks of machines that autostop ended, for a next `up`; most providers ask for it."""
+
+
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A cluster of one's own machines, as asked for."""
+    """A cluster of one's own machines, or of machines to be brought into being, as asked for."""
 
     name: str
     hosts: tuple[str, ...] = ()
     """Head first, each as ``ssh`` takes it: ``gpubox``, ``ada@10.0.0.3``, ``ada@gpubox:2222``."""
+    machines: Machines | None = None
+    """Instead of hosts."""
     user: str = ""
     """Instead of what ~/.ssh/config says; likewise the next four. Empty or 0 is not given."""
     port: int = 0
@@ -78,7 +100,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str = "here"
-    """How it is reached: ``here`` is this machine, ``ssh`` one's own machines."""
+    """How it is reached: ``here`` is this machine, ``ssh`` one's own machines, ``sky`` machines that
+    SkyPilot brings into being."""
     state: ClusterState = ClusterState.DOWN
     why: str = ""
     """What is wrong, for a person, when the state is BROKEN."""
@@ -98,6 +121,10 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since anything ran there, as last heard."""
     seen_at: datetime | None = None
     """UTC; when its servlets last answered, of a cluster that is elsewhere."""
+    infra: str = ""
+    """Where its machines were brought up: ``slurm/lab``, ``aws/us-east-1``."""
+    price_per_hour: float = 0.0
+    """Of all its machines, in the provider's currency; 0 is not known."""
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ import secrets
 import shlex
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ import msgspec
 from anyio import to_thread
 
 from rhdesk.clusters.bootstrap.pythons import ASKED, NAMES, PLACES, Python, chosen, judged
+from rhdesk.clusters.servlet_code import program as source_of
 from rhdesk.clusters.ssh.connection import Connection, Exec
 from rhdesk.errors import ConnectionFailed, SetupFailed
 from rhdesk.foreign import clean
@@ -131,7 +131,7 @@ async def hand_on(
         await running.write(_script(mark, python, prelude).encode())
         seen = await _pythons(connection, running, lines, mark)
         used = chosen(seen, host=connection.target.host, like=like)
-        source = _source()
+        source = source_of("first.py")
         await running.write(
             f"exec {shlex.quote(used.path)} -u -c {shlex.quote(_LOADER)} {mark}\n".encode()
         )
@@ -230,13 +230,6 @@ async def _bounded(running: Exec) -> AsyncGenerator[bytes]:
         if len(line) > _LONGEST_LINE:
             raise SetupFailed("the host sent a line without an end")
         yield line
-
-
-def _source() -> bytes:
-    found = find_spec("rhdesk_servlet")
-    if found is None or not found.submodule_search_locations:
-        raise SetupFailed("the package rhdesk_servlet is not installed here")
-    return (Path(found.submodule_search_locations[0]) / "first.py").read_bytes()
 
 
 def _digest(file: Path) -> str:

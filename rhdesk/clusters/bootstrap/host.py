@@ -154,7 +154,10 @@ class Preparation:
         yield self._done("look at the host", self._seen(facts, hand, root))
         platform = platform_of(facts, hand.python.minor, host=self._host)
         identity = await hand.ask("identity", root=root)
-        async with self._alone[identity], aclosing(self._made(hand, facts, root, platform)) as made:
+        async with (
+            self._alone[identity],
+            aclosing(self._made(hand, facts, root, platform)) as made,
+        ):
             async for step in made:
                 yield step
 

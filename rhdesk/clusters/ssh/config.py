@@ -25,6 +25,7 @@ from rhdesk.models import ClusterSpec
 SYSTEM: Final = Path("/etc/ssh/ssh_config")
 _DEPTH: Final = 16
 _HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%\w+)?")
+_TILDE: Final = re.compile(r"(?<=[\s=\"])~(?=/)")
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@\\-]*\$?")
 _DEFAULT_KEYS: Final = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
@@ -169,6 +170,8 @@ def _said(alias: str, user: str, home: Path, system: Path) -> dict[str, list[str
     found: dict[str, list[str]] = {}
     for file in (home / ".ssh" / "config", system):
         text = "\n".join(_lines(file, home, alias, depth=0))
+        if home != Path.home():  # which is what paramiko takes ~ for
+            text = _TILDE.sub(lambda _: str(home), text)
         if user:
             # A user that was typed is what `Match user` looks at.
             text = f"User {user}\n{text}"
