@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from rhdesk.handles.naming import resources as resources
     from rhdesk.handles.naming import set_folder as set_folder
     from rhdesk.handles.naming import unset_folder as unset_folder
+    from rhdesk.handles.ondemand import OnDemandCluster as OnDemandCluster
+    from rhdesk.handles.ondemand import ondemand_cluster as ondemand_cluster
+    from rhdesk.handles.ondemand import sagemaker_cluster as sagemaker_cluster
     from rhdesk.handles.resource import Resource as Resource
     from rhdesk.handles.secrets import Secrets as Secrets
     from rhdesk.handles.table import Table as Table
@@ -67,6 +70,7 @@ _HOME = {
     "Folder": "rhdesk.handles.folder",
     "Function": "rhdesk.handles.function",
     "Module": "rhdesk.handles.module",
+    "OnDemandCluster": "rhdesk.handles.ondemand",
     "Resource": "rhdesk.handles.resource",
     "RhdeskError": "rhdesk.errors",
     "Secrets": "rhdesk.handles.secrets",
@@ -86,7 +90,9 @@ _HOME = {
     "load": "rhdesk.handles.naming",
     "locate": "rhdesk.handles.naming",
     "module": "rhdesk.handles.module",
+    "ondemand_cluster": "rhdesk.handles.ondemand",
     "resources": "rhdesk.handles.naming",
+    "sagemaker_cluster": "rhdesk.handles.ondemand",
     "set_folder": "rhdesk.handles.naming",
     "table": "rhdesk.handles.table",
     "unset_folder": "rhdesk.handles.naming",
@@ -103,6 +109,7 @@ __all__ = [
     "Env",
     "Function",
     "Module",
+    "OnDemandCluster",
     "Resource",
     "RhdeskError",
     "Secrets",
@@ -121,7 +128,9 @@ __all__ = [
     "locate",
     "module",
     "obj_store",
+    "ondemand_cluster",
     "resources",
+    "sagemaker_cluster",
     "set_folder",
     "table",
     "unset_folder",

@@ -236,10 +236,11 @@ def _answer(seen: SkyState, as_json: bool) -> None:
 
 @sky.command()
 @click.option("-n", "limit", default=200, help="So many lines.")
-def log(limit: int) -> None:
+@as_json
+def log(limit: int, as_json: bool) -> None:
     """The last lines of its server's log."""
-    for line in at_desk(lambda desk: desk.sky_lines(limit=limit)):
-        click.echo(line)
+    lines = at_desk(lambda desk: desk.sky_lines(limit=limit))
+    answer(lines, as_json, lambda: click.echo("\n".join(lines)))
 
 
 @sky.command("stop")

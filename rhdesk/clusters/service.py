@@ -103,6 +103,9 @@ class Clusters:
         """Its state, asked for at most two seconds; never raises for one that is down."""
         adapter = self._known(name)
         cluster = adapter.look()
+        if cluster.state is ClusterState.BROKEN and cluster.infra:
+            why = await adapter.why_ended()
+            return msgspec.structs.replace(adapter.look(), why=why) if why else cluster
         if cluster.state not in {ClusterState.UP, ClusterState.UNREACHABLE}:
             return cluster
         try:

@@ -86,6 +86,7 @@ class MachineVerbs(ClusterVerbs):
 
         if cluster not in self.clusters_room.names() or cluster == "here":
             raise NotFound(cluster, kind="cluster of machines")
+        await self.catch_up()  # what runs there ends with them
         async with aclosing(of(self.registry.clusters()[cluster]).stop()) as steps:
             async for step in steps:
                 yield step

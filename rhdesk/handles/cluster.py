@@ -42,6 +42,10 @@ def cluster(
         BadInput: Something of it is not understood, or no host.
         NotFound: Only a name was given, and nobody added or saved such a cluster.
     """
+    if "instance_type" in kwargs or "provider" in kwargs:
+        from rhdesk.handles.ondemand import ondemand_cluster
+
+        return ondemand_cluster(name, dryrun=dryrun, **kwargs)
     hosts = host if host is not None else kwargs.pop("ips", None)
     if hosts is not None:
         spec = _spec(name, [hosts] if isinstance(hosts, str) else hosts, ssh_creds or {}, kwargs)
@@ -103,10 +107,11 @@ class Cluster(Resource):
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Self:
-        if config.get("resource_subtype", "Cluster") != "Cluster":
+        subtype = config.get("resource_subtype", "Cluster")
+        if subtype == "SageMakerCluster":
             raise BadInput(
-                f"{config.get('name')} is a {config['resource_subtype']}: a machine to be brought "
-                "up in a cloud, which this version cannot do yet; rh.cluster('here') is this machine"
+                f"{config.get('name')} is a cluster of SageMaker, which takes no SSH; use "
+                "rh.ondemand_cluster(name, instance_type='A10G:1', provider='aws')"
             )
         made = cls(str(config["name"]))
         if hosts := config.get("ips"):
@@ -419,6 +424,8 @@ class Cluster(Resource):
             return config
         old = {new: old for old, new in _CREDS.items()}
         said = {old[field]: getattr(spec, field) for field in old if getattr(spec, field)}
+        if spec.machines is not None:
+            return config
         return config | {"ips": list(spec.hosts), "ssh_creds": said}
 
     def _client(self) -> ServletClient:

@@ -157,11 +157,13 @@ def from_config(config: dict[str, Any], *, dryrun: bool = False) -> Resource:
     from rhdesk.handles.folder import File, Folder
     from rhdesk.handles.function import Function
     from rhdesk.handles.module import Module
+    from rhdesk.handles.ondemand import OnDemandCluster
     from rhdesk.handles.table import Table
 
+    is_ondemand = config.get("resource_subtype") == "OnDemandCluster"
     made: dict[str, Any] = {
         "blob": Blob.of_config,
-        "cluster": Cluster.of_config,
+        "cluster": OnDemandCluster.of_config if is_ondemand else Cluster.of_config,
         "env": Env.of_config,
         "file": File.of_config,
         "folder": Folder.of_config,

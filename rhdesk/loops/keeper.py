@@ -30,6 +30,7 @@ SYNC_S: Final = 10.0
 WATCH_S: Final = 2.0
 """Between two looks for folders that are to be watched, or no longer."""
 HEALTH_S: Final = 30.0
+MACHINES_S: Final = 60.0
 RETAIN_S: Final = 3600.0
 _MOST_RUNS: Final = 1000
 _FAILED_S: Final = 30.0
@@ -73,6 +74,7 @@ class Keeper:
                 ("runs", FOLLOW_S, lambda: self._follow(group)),
                 ("watches", WATCH_S, lambda: self._watch(group)),
                 ("health", HEALTH_S, self._look_at_clusters),
+                ("machines", MACHINES_S, self._look_at_machines),
                 ("retention", RETAIN_S, self._retain),
             ):
                 self._loops[name] = Loop(name=name)
@@ -194,6 +196,18 @@ class Keeper:
             self._seen_up[cluster.name] = state
             told.append(f"{cluster.name} {state}")
         return ", ".join(told)
+
+    async def _look_at_machines(self) -> str:
+        """End machines whose end was cut off; tell of others that nobody accounts for."""
+        if not await self._desk.sky_room.rest():
+            return "none"
+        found = await self._desk.orphans()
+        meant = [orphan for orphan in found if orphan.was_to_end]
+        await self._desk.end_orphans(meant)
+        left = [orphan for orphan in found if not orphan.was_to_end]
+        told = [f"ended {orphan.cluster}: {orphan.what}" for orphan in meant]
+        told += [f"{orphan.cluster}: {orphan.what} (rhdesk orphans --end)" for orphan in left]
+        return "; ".join(told) or "every machine is accounted for"
 
     async def _retain(self) -> str:
         gone = await self._desk.retain()

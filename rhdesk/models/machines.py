@@ -69,6 +69,8 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     """What was found."""
     remedy: str
     """What `end_orphans` does about it."""
+    was_to_end: bool = False
+    """Somebody ended it, and that was cut off or failed: the daemon tries again by itself."""
 
 
 class SkyState(msgspec.Struct, frozen=True, kw_only=True):

@@ -106,6 +106,7 @@ ARGUMENTS = {
     "sync push": ["--on", "here"],
     "sync pull": ["--on", "here"],
     "forget": ["gpubox"],
+    "stop": ["gpubox"],
     "secret put": ["x", "api_key"],
     "secret get": ["x"],
     "secret history": ["x"],

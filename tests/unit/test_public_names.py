@@ -25,7 +25,10 @@ TOP = {
     "load": "name, instantiate, dryrun",
     "locate": "name_or_path, resolve_path",
     "module": "cls, name, system, env, dryrun",
+    "ondemand_cluster": "name, instance_type, num_instances, provider, autostop_mins, use_spot, "
+    "image_id, region, dryrun, memory, keep_disk",
     "resources": "path, full_paths",
+    "sagemaker_cluster": "name",
     "set_folder": "path, create",
     "table": "data, name, path, system, data_config, partition_cols, mkdir, dryrun, stream_format, "
     "metadata",

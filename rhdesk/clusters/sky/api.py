@@ -154,9 +154,17 @@ class Api:
 
     # ---- what is known
 
-    async def clusters(self, names: Sequence[str] | None = None) -> list[Seen]:
-        """Its clusters, as it has them written down; no provider is asked."""
-        asked = {"cluster_names": names and list(names), "all_users": True}
+    async def clusters(
+        self, names: Sequence[str] | None = None, *, ask_provider: bool = False
+    ) -> list[Seen]:
+        """Its clusters, as it has them written down.
+
+        Args:
+            ask_provider: Whether they are there; takes seconds. One that ended by itself is in what
+                is written down until somebody asks.
+        """
+        how = "FORCE" if ask_provider else "NONE"
+        asked = {"cluster_names": names and list(names), "all_users": True, "refresh": how}
         more = {"include_credentials": False, "include_handle": False, "summary_response": True}
         found = await self.ask("/status", **asked, **more)
         return [msgspec.convert(each, Seen, strict=False) for each in found or []]

@@ -114,7 +114,8 @@ class SkyCluster(SshCluster):
         """Why it does not answer: SkyPilot knows whether its machines are there."""
         try:
             async with asyncio.timeout(_LOOK_S):
-                seen = await self._sky.seen(self.asked.name)
+                # What takes longer goes on in SkyPilot's server: the next one who looks hears it.
+                seen = await self._sky.seen(self.asked.name, ask_provider=True)
         except (TimeoutError, RhdeskError):
             return ""
         if seen is None or seen.status in {"STOPPED", "AUTOSTOPPING"}:
@@ -135,7 +136,7 @@ class SkyCluster(SshCluster):
             async for step in steps:
                 yield step
         await self._sky.reconcile()
-        seen = await self._sky.seen(self.asked.name)
+        seen = await self._sky.seen(self.asked.name, ask_provider=True)
         if seen is None or seen.status != "UP" or self.brought() is None:
             async with aclosing(self._bring(seen)) as steps:
                 async for step in steps:
@@ -361,6 +362,8 @@ class SkyCluster(SshCluster):
             SetupFailed: The provider cannot do that.
         """
         with self._alone("stop"):
+            if await self._sky.seen(self.asked.name) is None:
+                raise NotFound.told(f"{self.asked.name} has no machines that could be turned off")
             async with aclosing(self._ended("stop")) as steps:
                 async for step in steps:
                     yield step
@@ -370,13 +373,19 @@ class SkyCluster(SshCluster):
             async for step in steps:
                 yield step
         name = self.asked.name
-        if self.brought() is not None and await self._sky.seen(name) is not None:
+        # Before machines are turned off nothing is ended: not every provider can.
+        if verb == "down" and self.held() is not None and await self._sky.seen(name) is not None:
             try:
-                async with aclosing(super()._down(keep=verb == "stop")) as steps:
+                async with aclosing(super()._down(keep=False)) as steps:
                     async for step in steps:
                         yield step
             except RhdeskError as exc:  # what is on the machines ends with them
                 yield did("end what runs on them", f"they do not answer: {exc}")
+        last = self._sky.journal.last(name)
+        is_over = last is None or (last.verb == "down" and last.outcome == "done")
+        if is_over and await self._sky.seen(name) is None and self.brought() is None:
+            yield did(f"cluster {name}", "was not up")
+            return
         what = f"{'stop' if verb == 'stop' else 'end'} the machines of {name}"
         began = time.monotonic()
         yield Step(what=what, state=StepState.STARTED)

@@ -39,6 +39,10 @@ def error_from(kind: str, message: str) -> RhdeskError:
         return Refused(_not_enabled(match[1]))
     if kind == "NoCloudAccessError" or "No cloud is enabled" in text or "No infra" in text:
         return Refused(_not_enabled(""))
+    if match := re.search(r"([Ss]topping) is currently not supported for (\w+)", text):
+        return BadInput(
+            f"{match[2]} cannot turn machines off and keep them: rhdesk down ends them"
+        )
     if re.search(r"quota|LimitExceeded|exceeded.*limit", text, re.I):
         return SetupFailed(
             f"the provider's quota is used up: {short}. Ask it for more, or try another region or "

@@ -77,6 +77,13 @@ class Journal:
         those = [c for c in self.calls() if c.cluster == cluster and c.verb != "autostop"]
         return those[-1] if those else None
 
+    def may_be_there(self) -> set[str]:
+        """Clusters that may have machines, by what was called."""
+        last = {call.cluster: call for call in self.calls() if call.verb != "autostop"}
+        return {
+            name for name, call in last.items() if call.verb != "down" or call.outcome != "done"
+        }
+
     def _read(self) -> Iterator[Call]:
         try:
             lines = self._file.read_bytes().split(b"\n")

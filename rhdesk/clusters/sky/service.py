@@ -3,8 +3,9 @@ made ready when it is first needed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ from rhdesk.errors import NotFound, RhdeskError
 from rhdesk.models import ClusterSpec, Cost, Offer, Orphan, Plan, SkyState, Step
 
 _MONTH_DAYS: Final = 30
+_REST_S: Final = 1800.0
+"""Its server takes 300 MB: without machines it is ended after so long without a question."""
 
 
 class Sky:
@@ -116,7 +119,7 @@ class Sky:
         """
         machines = spec.machines
         assert machines is not None, "only of clusters of machines"
-        there = await self.seen(spec.name)
+        there = await self.seen(spec.name, ask_provider=True)
         offers = [] if there else await self.considered(spec)
         price = offers[0].price_per_hour * machines.count if offers else 0.0
         return Plan(
@@ -151,10 +154,14 @@ class Sky:
 
     # ---- there
 
-    async def seen(self, name: str) -> Seen | None:
-        """A cluster as SkyPilot has it; None when it has none of that name."""
+    async def seen(self, name: str, *, ask_provider: bool = False) -> Seen | None:
+        """A cluster as SkyPilot has it; None when it has none of that name.
+
+        Args:
+            ask_provider: As `Api.clusters`.
+        """
         async with self.api() as api:
-            found = await api.clusters([name])
+            found = await api.clusters([name], ask_provider=ask_provider)
         return found[0] if found else None
 
     async def costs(self, days: int = _MONTH_DAYS) -> list[Cost]:
@@ -189,7 +196,7 @@ class Sky:
         if not self.environment.made_for():
             return []
         async with self.api() as api:
-            there = {each.name: each for each in await api.clusters()}
+            there = {each.name: each for each in await api.clusters(ask_provider=True)}
         found: list[Orphan] = []
         for name, seen in sorted(there.items()):
             last = self.journal.last(name)
@@ -197,7 +204,8 @@ class Sky:
                 continue  # somebody is at it
             if last is not None and last.verb == "down" and last.outcome != "done":
                 what = f"it is {seen.status}, and was to end: {last.outcome or 'that was cut off'}"
-                found.append(Orphan(cluster=name, what=what, remedy="end its machines"))
+                remedy = "end its machines"
+                found.append(Orphan(cluster=name, what=what, remedy=remedy, was_to_end=True))
             elif name not in known:
                 what = f"it is {seen.status} at {seen.infra}, and no cluster of this desk"
                 found.append(Orphan(cluster=name, what=what, remedy="end its machines"))
@@ -219,6 +227,17 @@ class Sky:
                     self.journal.end(call, "done, and nobody heard it")
                 elif call.verb != "down":  # one that did not come about is an orphan
                     self.journal.end(call, "nothing came of it")
+
+    async def rest(self) -> bool:
+        """End SkyPilot's server when no machine needs it and nobody has asked it anything lately;
+        returns whether machines may be there."""
+        if self.journal.may_be_there():
+            return True
+        with suppress(FileNotFoundError):
+            quiet_s = time.time() - self.server.log.stat().st_mtime
+            if quiet_s > _REST_S and self.server.running() is not None:
+                await self.server.stop()
+        return False
 
     async def mend(self, orphans: Sequence[Orphan]) -> None:
         """End machines nobody accounts for.
