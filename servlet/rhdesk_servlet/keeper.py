@@ -93,6 +93,8 @@ def _start(line: socket.socket) -> tuple[int, float | None]:
         head, fds = _heard(line)
         asked = json.loads(head)
         if "after" in asked:
+            for fd in fds:
+                os.close(fd)
             _answer(line, {"code": 0})
             return 0, float(asked["after"])
         env = dict(asked["env"])

@@ -110,7 +110,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if {"slurm", "desk"} <= set(request.fixturenames):
         slurm: Slurm = request.getfixturevalue("slurm")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while (slurm.queue() or slurm.processes()) and time.monotonic() < until:
             time.sleep(0.5)  # SkyPilot's own helpers end a moment after their job
         assert slurm.queue() == []
@@ -159,7 +159,7 @@ def test_a_gpu_machine_ends_itself(desk: Desk, slurm: Slurm) -> None:
     while slurm.queue() and time.monotonic() < until:
         time.sleep(2)
     assert slurm.queue() == []
-    assert desk.state("gpu") in {"down", "broken"}
+    assert desk.state("gpu") != "up"
     until = time.monotonic() + 30
     while desk.state("gpu") != "down" and time.monotonic() < until:
         time.sleep(1)  # SkyPilot's server is started, and hears it of Slurm

@@ -23,7 +23,7 @@ from rhdesk.desk import AsyncDesk
 from rhdesk.errors import BadInput, RhdeskError
 from rhdesk.foreign import clean_block
 from rhdesk.loops.keeper import Keeper
-from rhdesk.models import Name, Pulled, Step, StepState
+from rhdesk.models import ClusterSpec, Name, Pulled, Step, StepState
 from rhdesk_tui.commands import DeskCommands, run_line
 from rhdesk_tui.jobs import Job
 from rhdesk_tui.messages import (
@@ -31,6 +31,7 @@ from rhdesk_tui.messages import (
     BeginJob,
     BeginWatch,
     BringBack,
+    BringUp,
     CopyText,
     EndWatch,
     OfferCopies,
@@ -211,6 +212,11 @@ class DeskApp(App[None]):
         if event.job.is_finished:
             self.begin(partial(self._run_job, event.job), "job")
 
+    @on(BringUp)
+    def _bring_up(self, event: BringUp) -> None:
+        self.pop_screen()  # the plan
+        self._begin_up(event.cluster)
+
     @on(ShowChecks)
     def _show_checks(self, event: ShowChecks) -> None:
         self.show_checks(event.cluster)
@@ -361,7 +367,32 @@ class DeskApp(App[None]):
             self.copy(spelling.label, spelling.text)
 
     def bring_up(self, name: str) -> None:
+        """Bring a cluster up; of machines that cost something the plan is shown first."""
+
+        async def look() -> None:
+            names = await self.desk.cluster_names()
+            spec = await self.desk.cluster_spec(name) if name in names else None
+            if spec is not None and spec.machines is not None:
+                self.provision(name, spec)
+            else:
+                self._begin_up(name)
+
+        self.begin(look, "up")
+
+    def _begin_up(self, name: str) -> None:
         self.start_job(f"up {name}", cli("up", name), lambda: self.desk.up(name), name)
+
+    def provision(self, name: str = "", spec: ClusterSpec | None = None) -> None:
+        """Ask for machines, show what they would cost, and bring them up."""
+        from rhdesk_tui.screens.provision import ProvisionScreen
+
+        self.push_screen(ProvisionScreen(self.workplace, name, spec))
+
+    def show_orphans(self) -> None:
+        """Machines nobody accounts for, and what all have cost."""
+        from rhdesk_tui.screens.orphans import OrphansScreen
+
+        self.push_screen(OrphansScreen(self.workplace))
 
     def add_machine(self, host: str = "") -> None:
         """Ask which machine to add, add it, and bring it up."""

@@ -22,6 +22,7 @@ from rhdesk_tui.wording import (
     duration,
     many,
     moment,
+    money,
     run_duration,
     say_cluster,
     say_env,
@@ -176,6 +177,11 @@ def cluster_card(cluster: Cluster, now: datetime) -> Card:
         return card
     card.fact("about", cluster_note(cluster))
     card.fact("address", cluster.address or "-")
+    if cluster.infra:
+        card.fact("machines", f"{cluster.infra}, {money(cluster.price_per_hour)} an hour")
+        if cluster.started_at and cluster.price_per_hour:
+            hours = (now - cluster.started_at).total_seconds() / 3600
+            card.fact("so far", f"about {money(cluster.price_per_hour * hours)}")
     if cluster.started_at:
         card.fact("up since", f"{moment(cluster.started_at)}  ({age(cluster.started_at, now)})")
     card.fact("envs", ", ".join(cluster.envs) or "-")

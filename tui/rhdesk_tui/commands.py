@@ -132,6 +132,10 @@ VERBS: Final[tuple[Verb, ...]] = (
          lambda app, rest: app.bring_down(rest[0] if rest else "here")),
     Verb("add", "add [HOST]", "add a machine of your own and bring it up", "text",
          lambda app, rest: app.add_machine(rest[0] if rest else "")),
+    Verb("provision", "provision [NAME]", "machines to be had: plan, price, bring them up", "text",
+         lambda app, rest: app.provision(rest[0] if rest else "")),
+    Verb("machines", "machines", "what machines cost, and any that nobody accounts for", "nothing",
+         lambda app, rest: app.show_orphans()),
     Verb("watch", "watch [FOLDER [CLUSTER [ENV]]]", "edits of a folder follow to a cluster",
          "text", lambda app, rest: _watch(app, rest)),
     Verb("folder", "folder [FOLDER [CLUSTER]]", "what of a folder travels; send it, bring back",
@@ -180,7 +184,7 @@ _ALIASES: Final = {
     "quit": "q", "exit": "q", "fn": "functions", "fns": "functions", "f": "functions",
     "mods": "modules", "run": "runs", "r": "runs", "c": "clusters", "env": "envs", "e": "envs",
     "keys": "objects", "why": "lineage", "daemon": "store", "login": "store", "logout": "store",
-    "rejected": "conflicts", "undo": "rollback",
+    "rejected": "conflicts", "orphans": "machines", "cost": "machines", "undo": "rollback",
     "all": "resources", "ls": "resources", "invoke": "call", "log": "logs",
 }  # fmt: skip
 

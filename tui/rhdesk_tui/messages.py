@@ -98,6 +98,13 @@ class AgainJob(Message):
 
 
 @dataclass
+class BringUp(Message):
+    """Bring a cluster up whose plan was seen."""
+
+    cluster: str
+
+
+@dataclass
 class ShowChecks(Message):
     """What `doctor` says of a cluster."""
 

@@ -52,6 +52,7 @@ _RUNS: Final = {
 _CLUSTERS: Final = {
     ClusterState.DOWN: Saying("▽ down", "quiet"),
     ClusterState.STARTING: Saying("◐ starting", "accent"),
+    ClusterState.STOPPED: Saying("▼ stopped", "quiet"),
     ClusterState.UP: Saying("▲ up", "good"),
     ClusterState.BROKEN: Saying("✖ broken", "bad"),
     ClusterState.UNREACHABLE: Saying("≈ away", "warn"),
@@ -231,8 +232,16 @@ def toned(saying: Saying) -> Content:
     return Content.styled(clean(saying.text), STYLES[saying.tone])
 
 
+def money(amount: float) -> str:
+    """An amount in the provider's currency; 0 is one that nobody knows."""
+    return f"{amount:.2f}" if amount else "price not known"
+
+
 def cluster_note(cluster: Cluster) -> str:
     """What a person should know about a cluster beside its state, or nothing."""
     if cluster.state is ClusterState.UP:
-        return f"{many(len(cluster.envs), 'env')} · {many(cluster.cpus, 'core')}"
+        said = f"{many(len(cluster.envs), 'env')} · {many(cluster.cpus, 'core')}"
+        if cluster.infra:
+            said = f"{cluster.infra} · {money(cluster.price_per_hour)}/h · {said}"
+        return said
     return cluster.why
