@@ -25,11 +25,13 @@ from rhdesk.models import Cluster, ClusterState, SecretText, Step, StepState  # 
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import (  # noqa: E402
+from tests.tui.house import (
+    # noqa: E402
     lived_in,
     train_line,
     with_a_broken_host,
     with_lab,
+    with_offers,
     with_past,
     with_plan,
     with_saves,
@@ -143,6 +145,18 @@ async def add_machine(pilot: Pilot[None], desk: FakeDesk) -> None:
     await pilot.press("4", "n")
     await _settle(pilot)
     await pilot.press("down")
+
+
+async def provision(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_offers(desk)
+    await _do(pilot, "provision train")
+    await pilot.press("tab", *"H100:8", "tab", "backspace", "2", "ctrl+r")
+    await _settle(pilot)
+
+
+async def machines(pilot: Pilot[None], desk: FakeDesk) -> None:
+    with_offers(desk)
+    await _do(pilot, "machines")
 
 
 async def up_failed(pilot: Pilot[None], desk: FakeDesk) -> None:
@@ -323,7 +337,7 @@ async def table_sql(pilot: Pilot[None], desk: FakeDesk) -> None:
 
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
-    invoke, live, paused, failed, done, cluster, going_up, add_machine, up_failed, watch, folder, lab,
+    invoke, live, paused, failed, done, cluster, going_up, add_machine, provision, machines, up_failed, watch, folder, lab,
     away, history,
     doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,

@@ -23,9 +23,11 @@ from rhdesk.models import (
     Audited,
     Check,
     Cluster,
+    ClusterSpec,
     ClusterState,
     CodePlan,
     Conflict,
+    Cost,
     DaemonState,
     Diff,
     Edge,
@@ -41,9 +43,13 @@ from rhdesk.models import (
     Lineage,
     LogHit,
     LogLine,
+    Machines,
     Node,
     NodeStats,
+    Offer,
+    Orphan,
     Overlap,
+    Plan,
     Policy,
     Promotion,
     Pulled,
@@ -88,6 +94,10 @@ class FakeDesk(AsyncDesk):
         self.known = [Cluster(name="here")]
         self.aliases: list[str] = []
         """Hosts of ~/.ssh/config."""
+        self.specs: dict[str, ClusterSpec] = {}
+        self.offered: list[Offer] = []
+        self.spent: list[Cost] = []
+        self.lost: list[Orphan] = []
         self.watches: list[Watched] = []
         self.saves: list[Synced] = []
         self.told_plan = CodePlan(folder="/w", tree="5eed" * 16, files=0, size=0)
@@ -193,6 +203,47 @@ class FakeDesk(AsyncDesk):
 
     async def cluster_names(self) -> list[str]:
         return [cluster.name for cluster in self.known]
+
+    # ---- machines to be had
+
+    async def cluster_spec(self, name: str) -> ClusterSpec | None:
+        return self.specs.get(name)
+
+    async def add_cluster(self, spec: ClusterSpec) -> None:
+        self._note("add_cluster", spec)
+        self.specs[spec.name] = spec
+
+    def wanted(self, name: str, machines: Machines, **more: Any) -> ClusterSpec:
+        return ClusterSpec(name=name, machines=machines, **more)
+
+    async def plan(self, spec: ClusterSpec) -> AsyncGenerator[Step | Plan]:
+        self._note("plan", spec)
+        for step in self.steps:
+            await asyncio.sleep(0)
+            yield step
+        machines = spec.machines or Machines()
+        offer = Offer(infra="slurm/lab", instance_type="", accelerators=machines.instance_type,
+                      cpus=8, memory_gib=64, price_per_hour=2.5)  # fmt: skip
+        yield Plan(cluster=spec.name, instance_type=machines.instance_type, count=machines.count,
+                   infra=offer.infra, offers=(offer, *self.offered), for_whom="ada",
+                   price_per_hour=offer.price_per_hour * machines.count,
+                   autostop_mins=spec.autostop_mins, budget=200, spent=41.5)  # fmt: skip
+
+    async def offers(self, accelerator: str = "", *, provider: str = "") -> list[Offer]:
+        self._note("offers", (accelerator, provider))
+        return self.offered
+
+    async def costs(self, *, days: int = 30) -> list[Cost]:
+        return self.spent
+
+    async def orphans(self) -> list[Orphan]:
+        self._note("orphans")
+        return self.lost
+
+    async def end_orphans(self, orphans: Sequence[Orphan] | None = None) -> list[Orphan]:
+        self._note("end_orphans", orphans)
+        ended, self.lost = self.lost, []
+        return ended
 
     async def add_host(self, host: str, *, name: str = "") -> str:
         self._note("add_host", (host, name))

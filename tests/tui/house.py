@@ -17,6 +17,7 @@ from rhdesk.models import (
     ClusterState,
     CodePlan,
     Conflict,
+    Cost,
     Diff,
     Edge,
     Env,
@@ -31,6 +32,8 @@ from rhdesk.models import (
     Link,
     Node,
     NodeStats,
+    Offer,
+    Orphan,
     Parameter,
     Policy,
     Promotion,
@@ -455,3 +458,25 @@ def with_plan(desk: FakeDesk) -> FakeDesk:
         ),
     )  # fmt: skip
     return desk
+
+
+def with_offers(desk: FakeDesk) -> None:
+    """Machines that could be had, one that nobody accounts for, and what they have cost."""
+    desk.offered = [
+        Offer(infra="aws/us-east-1", instance_type="p5.48xlarge", accelerators="H100:8", cpus=192,
+              memory_gib=2048, price_per_hour=98.32, spot_price_per_hour=40.1),
+        Offer(infra="gcp/us-central1", instance_type="a3-highgpu-8g", accelerators="H100:8",
+              cpus=208, memory_gib=1872, price_per_hour=88.49),
+        Offer(infra="lambda/us-west-1", instance_type="gpu_8x_h100", accelerators="H100:8",
+              cpus=208, memory_gib=1800, price_per_hour=23.92),
+    ]  # fmt: skip
+    desk.spent = [
+        Cost(cluster="train", person="ada", infra="lambda/us-west-1", resources="2x(gpus=H100:8)",
+             hours=3.2, cost=153.09, is_up=True),
+        Cost(cluster="notebook", person="bob", infra="aws/us-east-1", resources="1x(m6i.large)",
+             hours=41.0, cost=3.94, is_up=False),
+    ]  # fmt: skip
+    desk.lost = [
+        Orphan(cluster="old-batch", what="it is UP, and was to end: that was cut off",
+               remedy="end its machines", was_to_end=True)
+    ]  # fmt: skip

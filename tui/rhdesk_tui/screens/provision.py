@@ -43,12 +43,12 @@ def _asked(name: str, machines: Machines, autostop_mins: int) -> Signature:
 
     def field(name: str, annotation: str, default: Any, doc: str) -> Parameter:
         return Parameter(
-            name=name, annotation=annotation, required=default is None, default=default, doc=doc
+            name=name, annotation=annotation, required=False, default=default, doc=doc
         )
 
     return Signature(
         parameters=(
-            field("name", "str", name or None, "what the cluster is called"),
+            field("name", "str", name, "what the cluster is called"),
             field("instance", "str", machines.instance_type, "H100:2, CPU:4+, or m6i.large"),
             field("nodes", "int", machines.count, "how many machines"),
             field(
@@ -67,7 +67,7 @@ class ProvisionScreen(Page):
     CSS_PATH = "provision.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "plan", "Plan and price", id="provision.plan"),
-        Binding("ctrl+u", "bring", "Bring it up", id="provision.bring"),
+        Binding("f5", "bring", "Bring it up", id="provision.bring"),
         Binding("ctrl+o", "offers", "Offers", id="provision.offers"),
         Binding("tab", "app.focus_next", "Next field", id="provision.tab"),
         Binding("f2", "copy", "Copy", id="provision.copy"),
@@ -166,6 +166,9 @@ class ProvisionScreen(Page):
         except fields.Wrong as exc:
             self.complain(str(exc), warning=True)
             return
+        if not name:
+            self.complain("say what the cluster is called", warning=True)
+            return
         pane = self.query_one("#answered")
         pane.border_title = "◐ asking SkyPilot…"
         said = Card()
@@ -238,8 +241,9 @@ def plan_card(plan: Plan) -> Card:
     card = Card()
     if plan.is_up:
         return card.line(f"✓ its machines are up at {plan.infra}", "good").line(
-            "^u sees that the servlets run on them.", "quiet"
+            "F5 sees that the servlets run on them.", "quiet"
         )
+    card.line("F5 brings it up.", "accent")
     card.fact("machines", f"{plan.count} x {plan.instance_type or 'the least'}", "strong")
     card.fact("where", plan.infra, "accent")
     card.fact("price", f"{money(plan.price_per_hour)} an hour", "strong")
@@ -251,7 +255,7 @@ def plan_card(plan: Plan) -> Card:
     if len(plan.offers) > 1:
         card.heading("Considered")
         _rows(card, plan.offers)
-    return card.line("").line("^u brings it up.", "accent")
+    return card
 
 
 def offers_card(offers: Sequence[Offer]) -> Card:
