@@ -67,6 +67,7 @@ from rhdesk.models import (
     Record,
     Rejected,
     Run,
+    RunCost,
     Secret,
     SecretText,
     Setting,
@@ -226,6 +227,12 @@ class Desk:
 
     def costs(self, *, days: int = 30) -> list[Cost]:
         return self.portal.call(partial(self.asynchronous.costs, days=days))
+
+    def run_costs(self, *, days: int = 30) -> list[RunCost]:
+        return self.portal.call(partial(self.asynchronous.run_costs, days=days))
+
+    def resize(self, cluster: str, count: int) -> Iterator[Step]:
+        return self.iterate(partial(self.asynchronous.resize, cluster, count))
 
     def orphans(self) -> list[Orphan]:
         return self.portal.call(self.asynchronous.orphans)

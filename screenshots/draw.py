@@ -25,8 +25,7 @@ from rhdesk.models import Cluster, ClusterState, SecretText, Step, StepState  # 
 from rhdesk_tui.app import DeskApp  # noqa: E402
 from rhdesk_tui.widgets.load_chart import LoadChart  # noqa: E402
 from tests.fakes.desk import NOW, FakeDesk  # noqa: E402
-from tests.tui.house import (
-    # noqa: E402
+from tests.tui.house import (  # noqa: E402
     lived_in,
     train_line,
     with_a_broken_host,
@@ -337,8 +336,8 @@ async def table_sql(pilot: Pilot[None], desk: FakeDesk) -> None:
 
 SCENES: tuple[Drive, ...] = (
     explorer, filtered, runs, clusters, envs, empty, command, copy_menu, confirm, keys, palette,
-    invoke, live, paused, failed, done, cluster, going_up, add_machine, provision, machines, up_failed, watch, folder, lab,
-    away, history,
+    invoke, live, paused, failed, done, cluster, going_up, add_machine, provision, machines,
+    up_failed, watch, folder, lab, away, history,
     doctor, said,
     names, diff, rollback, lineage, conflicts, conflict, store, login,
     settings, secrets, access, grants, lanes, audit, table, table_cell, table_schema, table_sql,

@@ -129,6 +129,22 @@ def stop(cluster: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("cluster")
+@click.argument("count", type=int)
+@as_json
+def resize(cluster: str, count: int, as_json: bool) -> None:
+    """Have CLUSTER be of COUNT machines; what runs on those that stay goes on."""
+
+    async def work(desk: AsyncDesk) -> Cluster:
+        await show_steps(desk.resize(cluster, count), as_json=as_json)
+        return await desk.cluster(cluster)
+
+    seen = at_desk(work)
+    if as_json:
+        output.print_end(seen)
+
+
+@click.command()
 @click.argument("accelerator", default="")
 @click.option("--provider", default="", help="Of this one only.")
 @as_json
@@ -156,9 +172,19 @@ def _show_offers(found: list[Offer]) -> None:
 
 @click.command()
 @click.option("--days", default=30, help="Since so many days.")
+@click.option("--runs", is_flag=True, help="Run by run.")
 @as_json
-def cost(days: int, as_json: bool) -> None:
-    """What machines have cost, cluster by cluster."""
+def cost(days: int, runs: bool, as_json: bool) -> None:
+    """What machines have cost, cluster by cluster and person by person, or run by run."""
+    if runs:
+        told = at_desk(lambda desk: desk.run_costs(days=days))
+        lines = [
+            (each.run_id[-10:], each.name, each.cluster, f"{each.hours:.2f} h", f"{each.cost:.4f}")
+            for each in told
+        ]
+        named = ("RUN", "FUNCTION", "CLUSTER", "HOURS", "COST")
+        answer(told, as_json, lambda: output.print_table(named, lines))
+        return
     found = at_desk(lambda desk: desk.costs(days=days))
     rows = [
         (

@@ -25,6 +25,7 @@ VERBS: Final[dict[str, Verb]] = {
     "forget": Verb("clusters", "Clusters", "Forget a cluster that is down."),
     "down": Verb("clusters", "Clusters", "End exactly what `up` started."),
     "stop": Verb("machines", "Clusters", "Turn machines off and keep their disks."),
+    "resize": Verb("machines", "Clusters", "Have a cluster of machines be of more or fewer."),
     "offers": Verb("machines", "Clusters", "Machines that could be had, and their prices."),
     "cost": Verb("machines", "Clusters", "What machines have cost so far."),
     "orphans": Verb("machines", "Clusters", "Machines that nobody accounts for; --end ends them."),

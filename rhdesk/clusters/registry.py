@@ -111,6 +111,14 @@ class Registry:
                 f"{spec.name} is up on {', '.join(known.spec.hosts)}; "
                 f"end it first: rhdesk down {spec.name}"
             )
+        self.change(spec)
+
+    def change(self, spec: ClusterSpec) -> None:
+        """Write down how a cluster is wanted from now on.
+
+        Raises:
+            StoreUnwritable: It cannot be written.
+        """
         file = self._folder / spec.name / "spec.json"
         try:
             whole_file.write(file, [msgspec.json.format(msgspec.json.encode(spec))], durable=True)

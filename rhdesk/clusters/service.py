@@ -17,7 +17,7 @@ from rhdesk.clusters.line import Line
 from rhdesk.clusters.servlet_client import ServletClient
 from rhdesk.clusters.steps import together
 from rhdesk.errors import ConnectionFailed, NotFound, Unreachable
-from rhdesk.models import Cluster, ClusterState, Env, Node, NodeStats, Step
+from rhdesk.models import Cluster, ClusterState, Env, Link, Node, NodeStats, Step
 from rhdesk.wire.messages import EnvSeen, Health, MakeEnv, NodeOfRay
 
 _BASE: Final = "base"
@@ -108,21 +108,29 @@ class Clusters:
             return msgspec.structs.replace(adapter.look(), why=why) if why else cluster
         if cluster.state not in {ClusterState.UP, ClusterState.UNREACHABLE}:
             return cluster
+        # Machines that come and go may be gone: asked at once, for there is time for one answer.
+        is_new = cluster.infra and all(n.link is not Link.CONNECTED for n in cluster.nodes)
+        ended = asyncio.ensure_future(adapter.why_ended()) if is_new else None
         try:
             async with asyncio.timeout(_LOOK_S):
                 client = await self.client(name)
                 try:
                     health, seen = await asyncio.gather(client.health(), client.nodes())
                 except ConnectionFailed:
-                    if why := await adapter.why_ended():
+                    if why := await (ended or adapter.why_ended()):
                         return msgspec.structs.replace(cluster, state=ClusterState.DOWN, why=why)
                     raise
         except (TimeoutError, ConnectionFailed) as exc:
+            if ended is not None and (why := await ended):
+                return msgspec.structs.replace(adapter.look(), why=why)
             # This machine's own gateway is broken; of another machine nobody can know.
             is_here = cluster.kind == NAME
             state = ClusterState.BROKEN if is_here else ClusterState.UNREACHABLE
             why = f"its gateway does not answer: {str(exc) or 'no answer in time'}"
             return msgspec.structs.replace(cluster, state=state, why=why)
+        finally:
+            if ended is not None:
+                ended.cancel()
         minutes = round(health.autostop_s / 60) if health.autostop_s >= 0 else -1
         return msgspec.structs.replace(
             cluster,

@@ -6,14 +6,17 @@ import asyncio
 import getpass
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 
 from rhdesk.config.group_layer import read_defaults, resolved
 from rhdesk.desk.clusters import ClusterVerbs
 from rhdesk.errors import BadInput, NotFound, Refused
-from rhdesk.models import ClusterSpec, Cost, Machines, Offer, Orphan, Plan, SkyState, Step
+from rhdesk.models import ClusterSpec, Cost, Machines, Offer, Orphan, Plan, RunCost, SkyState, Step
+
+_MOST_RUNS: Final = 10_000
 
 
 class MachineVerbs(ClusterVerbs):
@@ -103,6 +106,45 @@ class MachineVerbs(ClusterVerbs):
     async def costs(self, *, days: int = 30) -> list[Cost]:
         """What machines have cost, cluster by cluster, the dearest first."""
         return await self.sky_room.costs(days)
+
+    async def run_costs(self, *, days: int = 30) -> list[RunCost]:
+        """What runs on such machines have cost, the dearest first."""
+        since = datetime.now(UTC) - timedelta(days=days)
+        journal = self.sky_room.journal
+        found: list[RunCost] = []
+        for cluster in sorted({call.cluster for call in journal.calls()}):
+            for run in await self.runs(cluster=cluster, limit=_MOST_RUNS):
+                if run.started_at is None or run.started_at < since:
+                    continue
+                took = (run.ended_at or datetime.now(UTC)) - run.started_at
+                hours = took.total_seconds() / 3600
+                found.append(
+                    RunCost(
+                        run_id=run.run_id,
+                        cluster=cluster,
+                        name=run.function,
+                        hours=hours,
+                        cost=hours * journal.price_at(cluster, run.started_at),
+                    )
+                )
+        return sorted(found, key=lambda each: -each.cost)
+
+    async def resize(self, cluster: str, count: int) -> AsyncGenerator[Step]:
+        """Have a cluster of machines be of so many; what runs on those that stay goes on.
+
+        Raises:
+            NotFound: They are machines of one's own.
+            BadInput, SetupFailed: The provider cannot do that.
+        """
+        from rhdesk.clusters.sky.cluster import of
+
+        if cluster not in self.clusters_room.names() or cluster == "here":
+            raise NotFound(cluster, kind="cluster of machines")
+        known = of(self.registry.clusters()[cluster])
+        async with aclosing(known.resize(count)) as steps:
+            async for step in steps:
+                yield step
+        await asyncio.to_thread(self.registry.change, known.asked)
 
     async def orphans(self) -> list[Orphan]:
         """Machines that nobody accounts for; what calls that were cut off came to is noted."""

@@ -54,6 +54,7 @@ from rhdesk.models.machines import Cost as Cost
 from rhdesk.models.machines import Offer as Offer
 from rhdesk.models.machines import Orphan as Orphan
 from rhdesk.models.machines import Plan as Plan
+from rhdesk.models.machines import RunCost as RunCost
 from rhdesk.models.machines import SkyState as SkyState
 from rhdesk.models.name import Name as Name
 from rhdesk.models.record import Record as Record

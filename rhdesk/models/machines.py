@@ -61,6 +61,18 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """UTC; when they were first there."""
 
 
+class RunCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run has cost: its share of time of all the machines of its cluster."""
+
+    run_id: str
+    cluster: str
+    name: str
+    """What was called."""
+    hours: float
+    cost: float
+    """In the provider's currency. Runs side by side each count the whole."""
+
+
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     """Machines that nobody accounts for."""
 

@@ -21,6 +21,7 @@ import msgspec
 import pytest
 
 from rhdesk import processes
+from tests.e2e.test_terminal import Terminal
 from tests.testbed.slurm_cluster import Slurm
 
 pytestmark = [
@@ -77,6 +78,14 @@ class Desk:
     def state(self, name: str) -> str:
         found = {each["name"]: each for each in self.answer("status")}
         return str(found[name]["state"]) if name in found else "unknown"
+
+    @property
+    def project(self) -> Path:
+        return self.home
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return self.env
 
     @property
     def sky(self) -> Path:
@@ -187,6 +196,48 @@ box.teardown_and_delete()
     assert desk.state("warm") == "unknown"
 
 
+def test_they_are_brought_up_by_keys_alone(desk: Desk, slurm: Slurm, tmp_path: Path) -> None:
+    """With RHDESK_TEST_SHOTS=FOLDER what the terminal showed is kept there."""
+    terminal = Terminal(tmp_path / "tmux", desk.project, desk.environ, 100, 30)
+    shots = os.environ.get("RHDESK_TEST_SHOTS")
+
+    def keep(name: str) -> None:
+        if shots:
+            Path(shots, f"sky-{name}.txt").write_text(terminal.screen())
+
+    try:
+        terminal.wait("Clusters")
+        terminal.keys(":")
+        terminal.text("provision keys")
+        terminal.keys("Enter")
+        terminal.wait("Nothing is started until you say so")
+        terminal.keys("Tab", "Tab", "Tab")
+        terminal.text("slurm")
+        terminal.wait("rhdesk up keys --provider slurm --autostop 30")
+        terminal.keys("C-r")
+        terminal.wait("0.05 an hour", 60)
+        keep("plan")
+        assert slurm.queue() == []
+        terminal.keys("F5")
+        terminal.wait("bring up machine for keys", 30)
+        terminal.wait("Launching", 60)
+        keep("going-up")
+        terminal.wait("start the gateway", 120)
+        keep("up")
+        terminal.keys("Escape", "Escape", "4")
+        terminal.wait("slurm/bed · 0.05/h", 60)
+        keep("cluster")
+        terminal.keys(":")
+        terminal.text("down keys")
+        terminal.keys("Enter")
+        terminal.wait("Cancel")
+        terminal.keys("Tab", "Enter")
+        terminal.wait("none is left", 60)
+        keep("down")
+    finally:
+        terminal.close()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -275,6 +326,53 @@ def _kill(desk: Desk, running: subprocess.Popen[str], whom: str) -> None:
     else:
         pid = desk.answer("daemon", "status")["pid"]
         os.kill(pid, signal.SIGKILL)
+
+
+ROW = "{kind},{gpu},{count},{cpus},{memory},,{price},{spot},{region},{region}a"
+LISTS = {
+    "aws": ("p5.48xlarge", "us-east-1", 98.32, 40.1),
+    "gcp": ("a3-highgpu-8g", "us-central1", 88.49, 35.0),
+    "lambda": ("gpu_8x_h100_sxm5", "us-west-1", 23.92, ""),
+}
+
+
+def test_offers_of_three_clouds_from_their_price_lists(desk: Desk) -> None:
+    """No network, no credentials: what is known is what is on this machine."""
+    lists = desk.home / ".sky/catalogs/v8"
+    output = desk.run("offers", "H100", code=5)
+    assert "price list is not on this machine" in output
+    head = (
+        "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,"
+        "Region,AvailabilityZone"
+    )
+    for cloud, (kind, region, price, spot) in LISTS.items():
+        (lists / cloud).mkdir()
+        row = ROW.format(
+            kind=kind, gpu="H100", count=8, cpus=192, memory=2048, price=price, spot=spot,
+            region=region,
+        )  # fmt: skip
+        (lists / cloud / "vms.csv").write_text(f"{head}\n{row}\n")
+    found = desk.answer("offers", "H100")
+    assert [(each["infra"], each["price_per_hour"]) for each in found] == [
+        ("lambda/us-west-1", 23.92),
+        ("gcp/us-central1", 88.49),
+        ("aws/us-east-1", 98.32),
+    ]
+    assert "no accelerator is called" in desk.run("offers", "H1000", code=3)
+    for cloud in LISTS:
+        shutil.rmtree(lists / cloud)
+
+
+def test_it_cannot_be_installed_without_a_network(slurm: Slurm, tmp_path: Path) -> None:
+    alone = Desk(tmp_path)
+    slurm.lend(alone.home)
+    alone.env |= {"UV_INDEX_URL": "http://127.0.0.1:9/simple", "UV_NO_CACHE": "1"}
+    alone.env |= {"UV_HTTP_RETRIES": "0"}
+    began = time.monotonic()
+    output = alone.run(*up("none"), code=9)
+    assert "no package index" in output
+    assert time.monotonic() - began < 10
+    assert alone.run("sky").startswith("SkyPilot")
 
 
 def test_it_is_removed_with_one_command(desk: Desk) -> None:

@@ -35,15 +35,17 @@ def train(alpha: float = 0.5, epochs: int = 3):
 class Terminal:
     """A tmux server of its own, with one pane."""
 
-    def __init__(self, socket: Path, place: Place, columns: int, rows: int) -> None:
+    def __init__(
+        self, socket: Path, folder: Path, environ: dict[str, str], columns: int, rows: int
+    ) -> None:
         config = socket.with_name("tmux.conf")
         config.write_text("set -g remain-on-exit on\n")  # what a desk says last is to be read
         self._base = ["tmux", "-S", str(socket), "-f", str(config)]
         command = shlex.join([sys.executable, "-m", "rhdesk.cli"])
         self._tmux(
-            *("new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(place.project)),
+            *("new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(folder)),
             command,
-            environ=place.environ | {"TERM": "xterm-256color"},
+            environ=environ | {"TERM": "xterm-256color"},
         )
 
     def keys(self, *keys: str) -> None:
@@ -80,7 +82,7 @@ class Terminal:
 def terminal(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Iterator[Terminal]:
     place.script("trains.py", TRAIN)
     place.rhdesk("save", "trains.py:train", "~/train_by_keys")
-    made = Terminal(tmp_path / "tmux", place, *request.param)
+    made = Terminal(tmp_path / "tmux", place.project, place.environ, *request.param)
     yield made
     made.close()
 

@@ -22,7 +22,7 @@ pytestmark = [
 def test_a_machine_is_added_brought_up_and_called_by_keys_alone(lab: Lab, tmp_path: Path) -> None:
     lab.host("gpubox")
     lab.script("trains.py", TRAIN)
-    terminal = Terminal(tmp_path / "tmux", lab, 100, 30)
+    terminal = Terminal(tmp_path / "tmux", lab.project, lab.environ, 100, 30)
     try:
         terminal.wait("Functions")
         terminal.keys("4")

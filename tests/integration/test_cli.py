@@ -107,6 +107,7 @@ ARGUMENTS = {
     "sync pull": ["--on", "here"],
     "forget": ["gpubox"],
     "stop": ["gpubox"],
+    "resize": ["gpubox", "2"],
     "secret put": ["x", "api_key"],
     "secret get": ["x"],
     "secret history": ["x"],

@@ -169,6 +169,19 @@ class Api:
         found = await self.ask("/status", **asked, **more)
         return [msgspec.convert(each, Seen, strict=False) for each in found or []]
 
+    async def price_list(self, accelerator: str, clouds: list[str] | None) -> dict[str, Any]:
+        """Offers by accelerator, as SkyPilot has them written down or fetches them.
+
+        Raises:
+            ConnectionFailed: It cannot fetch one that is not here.
+        """
+        asked = {"gpus_only": True, "name_filter": accelerator or None, "region_filter": None}
+        more = {"quantity_filter": None, "all_regions": False, "require_price": False}
+        found = await self.ask(
+            "/list_accelerators", **asked, **more, clouds=clouds, case_sensitive=False
+        )
+        return dict(found or {})
+
     async def at_work(self, cluster: str) -> list[str]:
         """Ids of requests for a cluster that are not over: a launch, a stop, a down."""
         params: dict[str, str | int] = {"cluster_name": cluster, "limit": 50}

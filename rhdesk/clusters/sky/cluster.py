@@ -164,7 +164,7 @@ class SkyCluster(SshCluster):
         if seen is None or seen.status != "UP":
             verb = "start" if seen is not None and seen.status == "STOPPED" else "launch"
             call = self._sky.journal.begin(name, verb)
-            async with self._sky.api() as api, aclosing(self._followed(api, call)) as said:
+            async with self._sky.api() as api, aclosing(self._followed(api, call, price)) as said:
                 async for text in said:
                     took_s = time.monotonic() - began
                     yield Step(what=what, state=StepState.PROGRESS, detail=text, elapsed_s=took_s)
@@ -184,7 +184,7 @@ class SkyCluster(SshCluster):
         several = f"{machines.count} x {kind}" if machines.count > 1 else kind
         return f"{several} for {self.asked.name}"
 
-    async def _followed(self, api: Api, call: Call) -> AsyncGenerator[str]:
+    async def _followed(self, api: Api, call: Call, price: float) -> AsyncGenerator[str]:
         """Make a call that is in the journal; what SkyPilot says while it works at it.
 
         Given up in the middle, it is cancelled there, and what it began is ended.
@@ -236,7 +236,7 @@ class SkyCluster(SshCluster):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._sky.journal.end(call)
+        self._sky.journal.end(call, price_per_hour=price)
 
     async def _see_to_the_job(self) -> AsyncGenerator[Step]:
         """Have the keeper run: machines that were off, or waited too long, have none."""
@@ -365,6 +365,43 @@ class SkyCluster(SshCluster):
             if await self._sky.seen(self.asked.name) is None:
                 raise NotFound.told(f"{self.asked.name} has no machines that could be turned off")
             async with aclosing(self._ended("stop")) as steps:
+                async for step in steps:
+                    yield step
+
+    async def resize(self, count: int) -> AsyncGenerator[Step]:
+        """Have so many machines, and servlets on those that are new.
+
+        Raises:
+            NotFound: It is down.
+            BadInput, SetupFailed: The provider cannot do that.
+        """
+        machines = self.asked.machines
+        assert machines is not None, "only of clusters of machines"
+        wanted = msgspec.structs.replace(machines, count=count)
+        with self._alone("resize"):
+            brought = self.brought()
+            if brought is None:
+                raise NotFound.told(f"{self.asked.name} is down: rhdesk up brings it up as wanted")
+            task = task_of(msgspec.structs.replace(self.asked, machines=wanted))
+            what = f"resize {self.asked.name} from {machines.count} to {count}"
+            began = time.monotonic()
+            yield Step(what=what, state=StepState.STARTED)
+            call = self._sky.journal.begin(self.asked.name, "launch")
+            price = brought.price_per_hour / machines.count * count
+            async with self._sky.api() as api:
+                try:
+                    await api.ask("/launch", task=task, cluster_name=self.asked.name, resize=True)
+                except RhdeskError as exc:
+                    self._sky.journal.end(call, str(exc)[:300])
+                    raise
+            self._sky.journal.end(call, price_per_hour=price)
+            self.asked = msgspec.structs.replace(self.asked, machines=wanted)
+            seen = await self._sky.seen(self.asked.name)
+            if seen is None:
+                raise SetupFailed(f"SkyPilot lost {self.asked.name} while it was resized")
+            await self._write_the_way(seen, price)
+            yield did(what, f"{seen.nodes} machines", time.monotonic() - began)
+            async with aclosing(super()._up()) as steps:
                 async for step in steps:
                     yield step
 

@@ -27,6 +27,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     started: int = 0
     """Of the rhdesk that made it."""
+    price_per_hour: float = 0.0
+    """Of the machines a launch was for; 0 is not known."""
     outcome: str = ""
     """``done``, or why it failed; empty: nobody heard its end."""
 
@@ -62,8 +64,20 @@ class Journal:
         self._append(call)
         return call
 
-    def end(self, call: Call, outcome: str = "done") -> None:
-        self._append(msgspec.structs.replace(call, outcome=outcome, at=datetime.now(UTC)))
+    def end(self, call: Call, outcome: str = "done", *, price_per_hour: float = 0.0) -> None:
+        self._append(
+            msgspec.structs.replace(
+                call, outcome=outcome, at=datetime.now(UTC), price_per_hour=price_per_hour
+            )
+        )
+
+    def price_at(self, cluster: str, when: datetime) -> float:
+        """What the machines of a cluster cost an hour at a time; 0 when none were known to be there."""
+        price = 0.0
+        for call in self.calls():
+            if call.cluster == cluster and call.at <= when and call.outcome == "done":
+                price = 0.0 if call.verb in {"down", "stop"} else call.price_per_hour or price
+        return price
 
     def calls(self) -> list[Call]:
         """Each call once, as it ended, in the order they were begun."""

@@ -19,7 +19,7 @@ from rhdesk.clusters.sky.journal import Journal
 from rhdesk.clusters.sky.offers import considered, listed
 from rhdesk.clusters.sky.server import Server, api_of
 from rhdesk.clusters.sky.task import resources_of
-from rhdesk.errors import NotFound, RhdeskError
+from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError
 from rhdesk.models import ClusterSpec, Cost, Offer, Orphan, Plan, SkyState, Step
 
 _MONTH_DAYS: Final = 30
@@ -140,17 +140,23 @@ class Sky:
             NotFound: No provider has such an accelerator; the nearest names are told.
             ConnectionFailed: The price lists are not here and cannot be fetched.
         """
-        asked = {"gpus_only": True, "name_filter": accelerator or None, "region_filter": None}
-        more = {"quantity_filter": None, "all_regions": False, "require_price": False}
         clouds = [provider] if provider else None
         async with self.api() as api:
-            found = await api.ask(
-                "/list_accelerators", **asked, **more, clouds=clouds, case_sensitive=False
-            )
+            try:
+                found = await api.price_list(accelerator, clouds)
+            except ConnectionFailed:
+                # Of the others SkyPilot would have to fetch it.
+                here = sorted(f.parent.name for f in self._price_lists().glob("*/vms.csv"))
+                if provider or not here:
+                    raise
+                found = await api.price_list(accelerator, here)
         offers = listed(found or {})
         if not offers:
             raise NotFound(accelerator, kind="accelerator", near=nearest(accelerator))
         return offers
+
+    def _price_lists(self) -> Path:
+        return self.server.home / ".sky/catalogs/v8"
 
     # ---- there
 

@@ -223,6 +223,11 @@ class _Command:
         self._to.settimeout(timeout_s)
         self._from.settimeout(timeout_s)
 
+    @property
+    def _closed(self) -> bool:
+        """What paramiko asks of a socket whose peer is silent."""
+        return self._from.fileno() < 0
+
     def close(self) -> None:
         self._to.close()
         self._from.close()
