@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rhdesk.data.host_files import Channel, HostFiles
 
@@ -35,27 +35,38 @@ class _Turn:
             self._is_over = True
 
 
+class _Alone:
+    """A channel that answers one thread after the other."""
+
+    def __init__(self, channel: Channel, turn: _Turn) -> None:
+        self._channel, self._turn = channel, turn
+
+    def __getattr__(self, name: str) -> Any:
+        asked = getattr(self._channel, name)
+
+        def ask(*args: Any, **named: Any) -> Any:
+            with self._turn:
+                return asked(*args, **named)
+
+        return ask
+
+    def close(self) -> None:
+        self._channel.close()
+
+
 class TableFiles(HostFiles):
-    """One channel, which answers one reader after the other; only reading, and only what is asked.
+    """One channel for all of Arrow's threads, and only what is asked of a file is read.
 
     `HostFiles` reads ahead, which of a file that is entered in the middle would be all of it.
     """
 
     def __init__(self, channel: Channel, **options: Any) -> None:
-        super().__init__(channel, **options)
         self._turn = _Turn()
+        super().__init__(cast("Channel", _Alone(channel, self._turn)), **options)
 
     def close(self) -> None:
         self._turn.over()
         super().close()
-
-    def info(self, path: str, **options: Any) -> dict[str, Any]:
-        with self._turn:
-            return super().info(path, **options)
-
-    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        with self._turn:
-            return super().ls(path, detail, **options)
 
     def _open(
         self,
@@ -66,18 +77,47 @@ class TableFiles(HostFiles):
         cache_options: Any = None,
         **options: Any,
     ) -> Any:
-        if mode != "rb":
-            raise io.UnsupportedOperation(f"a host's tables are only read: {mode}")
-        with self._turn:
-            path = self._strip_protocol(path)
+        path = self._strip_protocol(path)
+        if mode == "rb":
             return _Pieces(self._channel.open(path, "rb"), self._turn)
+        if mode == "xb" and self.exists(path):
+            raise FileExistsError(path)
+        file = self._channel.open(path, "wxb" if mode == "xb" else "wb")
+        file.set_pipelined(True)  # the last answer is waited for when it is closed
+        return _Written(file, self._turn)
+
+
+class _Written(io.RawIOBase):
+    def __init__(self, file: Any, turn: _Turn) -> None:
+        self._file, self._turn = file, turn
+        self._at = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        with self._turn:
+            self._file.write(piece)
+        self._at += len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        if not self.closed:
+            with self._turn:
+                self._file.close()
+        super().close()
 
 
 class _Pieces(io.RawIOBase):
     def __init__(self, file: Any, turn: _Turn) -> None:
         self._file, self._turn = file, turn
         self._at = 0
-        self._size = int(file.stat().st_size or 0)
+        with turn:
+            self._size = int(file.stat().st_size or 0)
 
     def readable(self) -> bool:
         return True

@@ -31,6 +31,7 @@ def write(
     format: str = "parquet",
     partition_cols: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    files: tuple[Any, str] | None = None,
 ) -> TableWritten:
     """Write *data* to the folder *path*.
 
@@ -40,6 +41,7 @@ def write(
         mode: ``new``, ``append``, which takes the format and partitions that are there, or
             ``overwrite``.
         partition_cols: Columns whose values become folders, ``month=3``.
+        files: As `open_table` has it.
 
     Raises:
         AlreadyExists: *mode* is ``new`` and something is there; or another wrote the same version.
@@ -51,7 +53,7 @@ def write(
     if format not in _ENDINGS:
         raise BadInput(f"{format!r} is no format to write; formats are {', '.join(_ENDINGS)}")
     reader = reader_of(data)
-    fs, root = locate(path, options)
+    fs, root = files or locate(path, options)
     with spoken(path):
         before = newest(fs, root) if fs.isdir(root) else None
         if mode == "new" and fs.exists(root) and (fs.isfile(root) or fs.ls(root)):
@@ -59,7 +61,9 @@ def write(
         if mode != "new" and before is None and fs.exists(root):
             raise BadInput(f"{path} was not written by rhdesk, which changes only what it wrote")
     if mode == "append" and before is not None:
-        _same_columns(path, open_table(path, options).dataset.schema, reader.schema)
+        _same_columns(
+            path, open_table(path, options, files=(fs, root)).dataset.schema, reader.schema
+        )
         format, partition_cols = before.format, before.partition_cols
     for name in partition_cols:
         if name not in reader.schema.names:
@@ -68,13 +72,13 @@ def write(
                 f"{', '.join(reader.schema.names)}"
             )
     with spoken(path), _unmade(fs, root) as made:
-        rows, files = _write_files(reader, fs, root, format, partition_cols, made)
+        rows, names = _write_files(reader, fs, root, format, partition_cols, made)
         kept = before.files if before and mode == "append" else ()
         version = before.version + 1 if before else 1
         manifest = Manifest(
             version=version,
             format=format,
-            files=(*kept, *files),
+            files=(*kept, *names),
             partition_cols=tuple(partition_cols),
         )
         commit(fs, root, manifest)
@@ -83,7 +87,7 @@ def write(
         for file in before.files:
             with suppress(OSError):
                 fs.rm_file(posixpath.join(root, file))
-    return TableWritten(path=path, version=version, rows=rows, files=len(files))
+    return TableWritten(path=path, version=version, rows=rows, files=len(names))
 
 
 @contextmanager

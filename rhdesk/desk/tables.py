@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rhdesk.desk.data import DataVerbs
-from rhdesk.models import ColumnProfile, Location, TableInfo, TablePage, TableWritten
+from rhdesk.models import ColumnProfile, TableInfo, TablePage, TableWritten
 
 if TYPE_CHECKING:
     from rhdesk.data.tables import Opened
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _END: Final = object()
+_BY_HOST: Final = ("sftp://", "ssh://", "scp://")
 
 
 class TableVerbs(DataVerbs):
@@ -133,10 +135,10 @@ class TableVerbs(DataVerbs):
         options: Mapping[str, Any] | None = None,
     ) -> Any:
         """All of it as a pyarrow table; it has to fit in memory."""
-        from rhdesk.data.tables import open_table, whole
+        from rhdesk.data.tables import whole
 
-        return await to_thread(
-            lambda: whole(open_table(path, options), columns=columns, where=where)
+        return await self._of_table(
+            path, options, lambda table: whole(table, columns=columns, where=where)
         )
 
     async def stream_table(
@@ -163,21 +165,23 @@ class TableVerbs(DataVerbs):
         from rhdesk.data.streams import stream
         from rhdesk.data.tables import open_table
 
-        def begin() -> Iterator[Any]:
-            return stream(
-                open_table(path, options),
-                columns=columns,
-                where=where,
-                batch_size=batch_size,
-                drop_last=drop_last,
-                shuffle_seed=shuffle_seed,
-                shuffle_buffer_size=shuffle_buffer_size,
-                prefetch=prefetch,
-            )
+        async with self._files_of(path) as files:
 
-        batches = await to_thread(begin)
-        while (batch := await to_thread(next, batches, _END)) is not _END:
-            yield batch
+            def begin() -> Iterator[Any]:
+                return stream(
+                    open_table(path, options, files=files),
+                    columns=columns,
+                    where=where,
+                    batch_size=batch_size,
+                    drop_last=drop_last,
+                    shuffle_seed=shuffle_seed,
+                    shuffle_buffer_size=shuffle_buffer_size,
+                    prefetch=prefetch,
+                )
+
+            batches = await to_thread(begin)
+            while (batch := await to_thread(next, batches, _END)) is not _END:
+                yield batch
 
     async def write_table(
         self,
@@ -192,16 +196,18 @@ class TableVerbs(DataVerbs):
         """Write a table wholly or not at all; see `rhdesk.data.writing.write`."""
         from rhdesk.data.writing import write
 
-        return await to_thread(
-            lambda: write(
-                data,
-                path,
-                mode=mode,
-                format=format,
-                partition_cols=partition_cols,
-                options=options,
+        async with self._files_of(path) as files:
+            return await to_thread(
+                lambda: write(
+                    data,
+                    path,
+                    mode=mode,
+                    format=format,
+                    partition_cols=partition_cols,
+                    options=options,
+                    files=files,
+                )
             )
-        )
 
     async def copy_table(
         self,
@@ -216,15 +222,17 @@ class TableVerbs(DataVerbs):
         from rhdesk.data.tables import open_table
         from rhdesk.data.writing import write
 
-        return await to_thread(
-            lambda: write(
-                open_table(source).dataset,
-                path,
-                mode=mode,
-                format=format,
-                partition_cols=partition_cols,
+        async with self._files_of(source) as read, self._files_of(path) as written:
+            return await to_thread(
+                lambda: write(
+                    open_table(source, files=read).dataset,
+                    path,
+                    mode=mode,
+                    format=format,
+                    partition_cols=partition_cols,
+                    files=written,
+                )
             )
-        )
 
     async def table_sql(
         self,
@@ -244,35 +252,29 @@ class TableVerbs(DataVerbs):
     async def _of_table(
         self, path: str, options: Mapping[str, Any] | None, read: Callable[[Opened], T]
     ) -> T:
-        """What *read* makes of the table at a place, in a thread.
-
-        Of a cluster or a host the channel is its own, and ends with it.
-        """
+        """What *read* makes of the table at a place, in a thread."""
         from rhdesk.data.tables import open_table
 
-        if (host := await self._host_of(path)) is None:
-            return await to_thread(lambda: read(open_table(path, options)))
+        async with self._files_of(path) as files:
+            return await to_thread(lambda: read(open_table(path, options, files=files)))
+
+    @asynccontextmanager
+    async def _files_of(self, path: str) -> AsyncGenerator[tuple[Any, str] | None]:
+        """The files of the cluster or host a table is on, over a channel that is its own and ends
+        with it; None of any other system, which fsspec finds."""
+        from rhdesk.data.systems import is_of_host, parse
+
+        where = parse(path) if "://" not in path or path.startswith(_BY_HOST) else None
+        clusters = await to_thread(self.clusters_room.names)
+        is_there = where is not None and (where.system in clusters or is_of_host(where.system))
+        if where is None or where.system == "here" or not is_there:
+            yield None
+            return
         from rhdesk.data.host_tables import TableFiles
 
-        connection = await self._connection(host.system)
-
-        def work() -> T:
-            files = TableFiles(connection.files())
-            try:
-                return read(open_table(path, files=(files, host.path)))
-            finally:
-                files.close()
-
-        return await to_thread(work)
-
-    async def _host_of(self, path: str) -> Location | None:
-        """Where on which cluster or host it is, if it is there: ``gpubox:t``, ``sftp://host/t``."""
-        from rhdesk.data.systems import HERE, is_of_host, parse
-
-        if "://" in path and not path.startswith(("sftp://", "ssh://", "scp://")):
-            return None
-        where = parse(path)
-        if where.system == HERE:
-            return None
-        known = where.system in await to_thread(self.clusters_room.names)
-        return where if known or is_of_host(where.system) else None
+        connection = await self._connection(where.system)
+        files = TableFiles(await to_thread(connection.files))
+        try:
+            yield files, where.path
+        finally:
+            await to_thread(files.close)

@@ -169,7 +169,7 @@ def test_a_gpu_machine_ends_itself(desk: Desk, slurm: Slurm) -> None:
         time.sleep(2)
     assert slurm.queue() == []
     assert desk.state("gpu") != "up"
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while desk.state("gpu") != "down" and time.monotonic() < until:
         time.sleep(1)  # SkyPilot's server is started, and hears it of Slurm
     assert desk.state("gpu") == "down"
@@ -198,7 +198,7 @@ box.teardown_and_delete()
 
 def test_they_are_brought_up_by_keys_alone(desk: Desk, slurm: Slurm, tmp_path: Path) -> None:
     """With RHDESK_TEST_SHOTS=FOLDER what the terminal showed is kept there."""
-    terminal = Terminal(tmp_path / "tmux", desk.project, desk.environ, 100, 30)
+    terminal = Terminal(tmp_path / "tmux", desk.project, desk.environ, 140, 40)
     shots = os.environ.get("RHDESK_TEST_SHOTS")
 
     def keep(name: str) -> None:
@@ -210,7 +210,7 @@ def test_they_are_brought_up_by_keys_alone(desk: Desk, slurm: Slurm, tmp_path: P
         terminal.keys(":")
         terminal.text("provision keys")
         terminal.keys("Enter")
-        terminal.wait("Nothing is started until you say so")
+        terminal.wait("rhdesk up keys --autostop 30")
         terminal.keys("Tab", "Tab", "Tab")
         terminal.text("slurm")
         terminal.wait("rhdesk up keys --provider slurm --autostop 30")
@@ -276,11 +276,43 @@ def test_no_capacity_ends_with_its_cause(desk: Desk, slurm: Slurm) -> None:
     desk.run("forget", "none")
 
 
+def test_giving_up_ends_what_was_begun(desk: Desk, slurm: Slurm) -> None:
+    running = desk.start(*up("given"), out=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not slurm.queue() and time.monotonic() < until:
+        time.sleep(0.2)
+    assert slurm.queue()
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    assert slurm.queue() == []
+    assert desk.state("given") == "down"
+    desk.run("forget", "given")
+
+
+def test_a_budget_that_is_used_up_is_kept(desk: Desk, slurm: Slurm) -> None:
+    """As the group said it when the desk was last in step with the store."""
+    said = {"at": "/ada", "folders": {"/ada": {"budget": 0.03, "provider": "slurm"}}}
+    file = desk.home / ".local/share/rhdesk/sync/defaults.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(said))
+    try:
+        output = desk.run("up", "dear", "--nodes", "2", "--yes", code=6)  # the group's provider
+        assert "the budget of the group is 0.03 a month" in output
+        assert slurm.queue() == []
+    finally:
+        file.unlink()
+    desk.run("forget", "dear")
+
+
 def test_a_provider_that_cannot_turn_machines_off_says_so(desk: Desk, slurm: Slurm) -> None:
     desk.run(*up("stay"))
     assert "slurm cannot turn machines off" in desk.run("stop", "stay", code=2)
     assert "node0" in desk.run("call", "app.py:train", "--on", "stay"), "nothing was ended"
     assert "is up; end it first" in desk.run("sky", "remove", code=6)
+    assert "resize" in desk.run("resize", "stay", "2", code=9), "of Slurm SkyPilot cannot"
+    (told,) = desk.answer("cost", "--runs")
+    assert told["cluster"] == "stay"
+    assert told["cost"] > 0
     desk.run("down", "stay")
 
 

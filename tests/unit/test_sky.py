@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+import rhdesk as rh
 from rhdesk import processes
+from rhdesk.blocking import Desk
 from rhdesk.clusters.sky.faults import error_from
 from rhdesk.clusters.sky.journal import Journal
 from rhdesk.clusters.sky.offers import considered, listed
@@ -97,6 +99,25 @@ def test_a_machine_ends_by_its_own_timer_also_when_nobody_uses_it() -> None:
     assert "keep gpu 900 -1 <<" in task["run"], "used once, it stays"
     task = json.loads(task_of(ClusterSpec(name="gpu", machines=Machines(), autostop_mins=30)))
     assert "keep gpu 900 60 <<" in task["run"]
+
+
+def test_builtins_and_what_the_group_says_are_what_is_asked_for() -> None:
+    said = {"at": "/ada", "folders": {"/ada": {"provider": "slurm", "region": "lab"}}}
+    with Desk() as desk:
+        file = desk.asynchronous.settings.data_dir / "sync/defaults.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(said))
+        spec = desk.wanted("gpu", Machines(instance_type="H100:1"), autostop_mins=5)
+        assert spec.machines == Machines(instance_type="H100:1", provider="slurm", region="lab")
+        other = desk.wanted("gpu", Machines(provider="aws")).machines
+        assert other == Machines(provider="aws"), "a region is one of its provider"
+        file.unlink()
+    handle = rh.load("^rh-4-gpu")
+    assert isinstance(handle, rh.OnDemandCluster)
+    assert handle.config_for_rns["instance_type"] == "K80:4"
+    assert handle.status().state == "down"
+    with pytest.raises(BadInput, match="ondemand_cluster"):
+        rh.sagemaker_cluster("sage")
 
 
 # ---------------------------------------------------------------- its errors

@@ -243,5 +243,8 @@ def cluster_note(cluster: Cluster) -> str:
         said = f"{many(len(cluster.envs), 'env')} · {many(cluster.cpus, 'core')}"
         if cluster.infra:
             said = f"{cluster.infra} · {money(cluster.price_per_hour)}/h · {said}"
+        if cluster.autostop_mins >= 0:
+            left_s = max(0.0, cluster.autostop_mins * 60 - cluster.idle_s)
+            said = f"{said} · {duration(left_s)} left"
         return said
     return cluster.why

@@ -61,8 +61,8 @@ class Sky:
         async with aclosing(self.environment.make(wanted)) as steps:
             async for step in steps:
                 yield step
-        if before and before != self.environment.made_for():
-            await self.server.stop()  # it has to see what was added
+        if before != self.environment.made_for():
+            await self.server.stop()  # one that runs knows only what was there when it began
         async with aclosing(self.server.start()) as steps:
             async for step in steps:
                 yield step
