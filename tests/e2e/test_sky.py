@@ -360,7 +360,7 @@ def _kill(desk: Desk, running: subprocess.Popen[str], whom: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-ROW = "{kind},{gpu},{count},{cpus},{memory},,{price},{spot},{region},{region}a"
+ROW = "{kind},{gpu},{count},{cpus},{memory},{gpu},{price},{spot},{region},{region}a"
 LISTS = {
     "aws": ("p5.48xlarge", "us-east-1", 98.32, 40.1),
     "gcp": ("a3-highgpu-8g", "us-central1", 88.49, 35.0),

@@ -175,11 +175,13 @@ class Api:
         Raises:
             ConnectionFailed: It cannot fetch one that is not here.
         """
-        asked = {"gpus_only": True, "name_filter": accelerator or None, "region_filter": None}
-        more = {"quantity_filter": None, "all_regions": False, "require_price": False}
+        # It takes a regular expression.
+        asked = {"gpus_only": True, "name_filter": re.escape(accelerator) or None}
+        more = {"quantity_filter": None, "region_filter": None, "all_regions": False}
         found = await self.ask(
-            "/list_accelerators", **asked, **more, clouds=clouds, case_sensitive=False
-        )
+            "/list_accelerators", **asked, **more, require_price=False, clouds=clouds,
+            case_sensitive=False,
+        )  # fmt: skip
         return dict(found or {})
 
     async def at_work(self, cluster: str) -> list[str]:
