@@ -36,6 +36,8 @@ _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _MARKS: Final = {"var_positional": "*", "var_keyword": "**"}
 _ATTRIBUTES: Final = {"property", "cached_property", "setter", "getter", "deleter"}
 _OWN_PACKAGE: Final = __name__.partition(".")[0]
+_EXAMPLES: Final = f"{_OWN_PACKAGE}.demo."
+"""What stands there for a person's own code is a person's own."""
 
 # ---------------------------------------------------------------- reading
 
@@ -273,7 +275,8 @@ def _doc(fn: Callable[..., Any]) -> str:
 
 def _is_ours(cls: type, name: str) -> bool:
     owner = next((each for each in cls.__mro__ if name in vars(each)), cls)
-    return owner.__module__.partition(".")[0] == _OWN_PACKAGE
+    package = owner.__module__
+    return package.partition(".")[0] == _OWN_PACKAGE and not package.startswith(_EXAMPLES)
 
 
 # ---------------------------------------------------------------- the source

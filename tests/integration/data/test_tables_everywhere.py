@@ -61,7 +61,9 @@ async def test_rows_go_from_one_system_to_another(
     assert (await desk.read_table(back)).equals(rows(0, 300))
 
 
-async def test_one_that_is_left_in_the_middle_lets_its_files_go(desk: AsyncDesk, spot: str) -> None:
+async def test_one_that_is_left_in_the_middle_lets_its_files_go(
+    desk: AsyncDesk, spot: str
+) -> None:
     if spot.startswith("s3://"):
         await desk.make_data_folder(spot)
         spot = f"{spot}/flights"
