@@ -85,7 +85,7 @@ class Desk:
 
     @property
     def environ(self) -> dict[str, str]:
-        return self.env
+        return {name: text for name, text in self.env.items() if name != "COLUMNS"}
 
     @property
     def sky(self) -> Path:
