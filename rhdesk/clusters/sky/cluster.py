@@ -27,7 +27,7 @@ from rhdesk.clusters.ssh.config import aliases, resolve
 from rhdesk.clusters.ssh.link import HostLink
 from rhdesk.clusters.ssh_cluster import HeldNode, SshCluster
 from rhdesk.clusters.steps import did
-from rhdesk.errors import ConnectionFailed, NotFound, RhdeskError, SetupFailed
+from rhdesk.errors import BadInput, ConnectionFailed, NotFound, RhdeskError, SetupFailed
 from rhdesk.models import Cluster, ClusterSpec, ClusterState, Step, StepState
 from rhdesk.ports import Asks
 
@@ -382,6 +382,12 @@ class SkyCluster(SshCluster):
             brought = self.brought()
             if brought is None:
                 raise NotFound.told(f"{self.asked.name} is down: rhdesk up brings it up as wanted")
+            if brought.infra.startswith("slurm/"):
+                # SkyPilot takes the order and notes it as done; the job stays of the size it has.
+                raise BadInput(
+                    f"a job of Slurm keeps its size: rhdesk down {self.asked.name}, then rhdesk up "
+                    f"{self.asked.name} --provider slurm --nodes {count}"
+                )
             task = task_of(msgspec.structs.replace(self.asked, machines=wanted))
             what = f"resize {self.asked.name} from {machines.count} to {count}"
             began = time.monotonic()
@@ -395,10 +401,10 @@ class SkyCluster(SshCluster):
                     self._sky.journal.end(call, str(exc)[:300])
                     raise
             self._sky.journal.end(call, price_per_hour=price)
-            self.asked = msgspec.structs.replace(self.asked, machines=wanted)
             seen = await self._sky.seen(self.asked.name)
             if seen is None:
                 raise SetupFailed(f"SkyPilot lost {self.asked.name} while it was resized")
+            self.asked = msgspec.structs.replace(self.asked, machines=wanted)
             await self._write_the_way(seen, price)
             yield did(what, f"{seen.nodes} machines", time.monotonic() - began)
             async with aclosing(super()._up()) as steps:
