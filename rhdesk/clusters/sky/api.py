@@ -19,6 +19,7 @@ from rhdesk.foreign import clean
 VERSION: Final = "62"
 """Of SkyPilot's HTTP interface."""
 _QUICK_S: Final = 10.0
+_CHANGING: Final = {"sky.launch", "sky.exec", "sky.start", "sky.stop", "sky.down"}
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -191,8 +192,15 @@ class Api:
             found = (await self._http.get("/api/status", params=params)).json()
         except httpx.HTTPError as exc:
             raise ConnectionFailed(f"SkyPilot's server does not answer: {exc}") from exc
-        changing = {"sky.launch", "sky.exec", "sky.start", "sky.stop", "sky.down"}
-        return [str(each["request_id"]) for each in found if each.get("name") in changing]
+        return [str(each["request_id"]) for each in found if each.get("name") in _CHANGING]
+
+    async def is_asking(self) -> bool:
+        """Whether somebody is having a provider asked how its machines are."""
+        try:
+            found = (await self._http.get("/api/status", params={"limit": 50})).json()
+        except httpx.HTTPError as exc:
+            raise ConnectionFailed(f"SkyPilot's server does not answer: {exc}") from exc
+        return any(each.get("name") == "sky.status" for each in found)
 
     async def progress(self, cluster: str) -> str:
         """What it said last of a launch; empty for nothing yet."""

@@ -114,15 +114,16 @@ class SkyCluster(SshCluster):
         """Why it does not answer: SkyPilot knows whether its machines are there."""
         try:
             async with asyncio.timeout(_LOOK_S):
-                # What takes longer goes on in SkyPilot's server: the next one who looks hears it.
-                seen = await self._sky.seen(self.asked.name, ask_provider=True)
+                ended = await self._sky.has_ended(self.asked.name)
         except (TimeoutError, RhdeskError):
             return ""
-        if seen is None or seen.status in {"STOPPED", "AUTOSTOPPING"}:
+        if ended is not False:
             await self._forget()
             last = self._sky.journal.last(self.asked.name)
             if last is not None and last.verb in {"launch", "start"}:
-                call = self._sky.journal.begin(self.asked.name, "stop" if seen else "down")
+                call = self._sky.journal.begin(
+                    self.asked.name, "down" if ended is True else "stop"
+                )
                 self._sky.journal.end(call)
             return "its machines ended: nothing had run on them for a while, or they were taken"
         return ""

@@ -170,6 +170,23 @@ class Sky:
             found = await api.clusters([name], ask_provider=ask_provider)
         return found[0] if found else None
 
+    async def has_ended(self, name: str) -> Seen | bool:
+        """Whether its machines are gone (True), off (how SkyPilot has them) or there (False).
+
+        What is written down is looked at first; then the provider is asked, by one of all who look
+        at a time: it takes seconds, and goes on in the server when nobody waits any more.
+        """
+        async with self.api() as api:
+            for ask_provider in (False, True):
+                if ask_provider and await api.is_asking():
+                    return False
+                found = await api.clusters([name], ask_provider=ask_provider)
+                if not found:
+                    return True
+                if found[0].status in {"STOPPED", "AUTOSTOPPING"}:
+                    return found[0]
+        return False
+
     async def costs(self, days: int = _MONTH_DAYS) -> list[Cost]:
         """What machines have cost, cluster by cluster, the dearest first."""
         if not self.environment.made_for():
