@@ -96,7 +96,7 @@ class Desk:
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     kept = os.environ.get("RHDESK_TEST_CACHE")
     folder = Path(kept) / "slurm" if kept else tmp_path_factory.mktemp("slurm")
-    bed = Slurm(folder)
+    bed = Slurm(folder, int(os.environ.get("RHDESK_TEST_BED", "0")))
     bed.build()
     bed.start()
     yield bed
@@ -343,7 +343,7 @@ def test_killed_anywhere_nothing_is_left_and_nothing_doubled(desk: Desk, slurm: 
         assert desk.state(name) == "down"
         assert slurm.queue() == []
         desk.run("forget", name)
-        print(f"{number}: {whom} killed in {verb}")
+        print(f"{number}: {whom} killed in {verb}", flush=True)
 
 
 def _kill(desk: Desk, running: subprocess.Popen[str], whom: str) -> None:
