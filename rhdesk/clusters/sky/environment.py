@@ -4,10 +4,13 @@ command. It pins packages of ours to old versions, and takes seconds to import."
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import shutil
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -60,9 +63,27 @@ class Environment:
         Raises:
             SetupFailed: It cannot be; `output` holds the installer's last lines.
         """
-        made = self.made_for()
         wanted = frozenset(providers) & _EXTRAS
-        if made and wanted <= made:
+        if (made := self.made_for()) and wanted <= made:
+            return
+        lock = await asyncio.to_thread(self._alone)
+        try:
+            async with aclosing(self._make(wanted, lock)) as steps:
+                async for step in steps:
+                    yield step
+        finally:
+            os.close(lock)
+
+    def _alone(self) -> int:
+        """Wait until nobody else makes it. The installer holds the lock too: one whose rhdesk was
+        killed is still writing."""
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self.folder.parent / "env.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
+
+    async def _make(self, wanted: frozenset[str], lock: int) -> AsyncGenerator[Step]:
+        if (made := self.made_for()) and wanted <= made:
             return
         extras = sorted(made | wanted)
         began = time.monotonic()
@@ -70,11 +91,10 @@ class Environment:
         yield Step(what=what, state=StepState.STARTED, detail=str(self.folder))
         if not made:
             await asyncio.to_thread(self.remove)
-            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         said: list[str] = []
         names = f"[{','.join(extras)}]" if extras else ""
         for command in self._commands(f"skypilot{names}=={VERSION}"):
-            async for line in _lines(command, said):
+            async for line in _lines(command, said, lock):
                 elapsed_s = time.monotonic() - began
                 yield Step(what=what, state=StepState.PROGRESS, detail=line, elapsed_s=elapsed_s)
         made_now = _Made(version=VERSION, extras=tuple(extras))
@@ -99,12 +119,13 @@ class Environment:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-async def _lines(command: list[str], said: list[str]) -> AsyncGenerator[str]:
+async def _lines(command: list[str], said: list[str], lock: int) -> AsyncGenerator[str]:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        pass_fds=(lock,),
     )
     assert process.stdout is not None, "asked for"
     try:
