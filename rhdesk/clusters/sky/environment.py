@@ -49,13 +49,13 @@ class Environment:
         self.folder = folder / "env"
         self.python = self.folder / "bin" / "python"
 
-    def made_for(self) -> frozenset[str]:
-        """The providers it is made for; none when it is not made, or for another version."""
+    def made_for(self) -> frozenset[str] | None:
+        """The providers it is made for; None when it is not made, or of another version."""
         try:
             made = msgspec.json.decode((self.folder / "made.json").read_bytes(), type=_Made)
         except (OSError, msgspec.DecodeError):
-            return frozenset()
-        return frozenset(made.extras) if made.version == VERSION else frozenset()
+            return None
+        return frozenset(made.extras) if made.version == VERSION else None
 
     async def make(self, providers: Iterable[str]) -> AsyncGenerator[Step]:
         """Make it for *providers*, or add what they need.
@@ -64,7 +64,8 @@ class Environment:
             SetupFailed: It cannot be; `output` holds the installer's last lines.
         """
         wanted = frozenset(providers) & _EXTRAS
-        if (made := self.made_for()) and wanted <= made:
+        made = self.made_for()
+        if made is not None and wanted <= made:
             return
         lock = await asyncio.to_thread(self._alone)
         try:
@@ -83,13 +84,14 @@ class Environment:
         return lock
 
     async def _make(self, wanted: frozenset[str], lock: int) -> AsyncGenerator[Step]:
-        if (made := self.made_for()) and wanted <= made:
+        made = self.made_for()
+        if made is not None and wanted <= made:
             return
-        extras = sorted(made | wanted)
+        extras = sorted((made or frozenset()) | wanted)
         began = time.monotonic()
         what = f"make SkyPilot {VERSION} ready for {', '.join(extras) or 'any provider'}"
         yield Step(what=what, state=StepState.STARTED, detail=str(self.folder))
-        if not made:
+        if made is None:
             await asyncio.to_thread(self.remove)
         said: list[str] = []
         names = f"[{','.join(extras)}]" if extras else ""

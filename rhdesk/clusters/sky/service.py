@@ -43,9 +43,9 @@ class Sky:
         api = self.server.running()
         return SkyState(
             version=VERSION,
-            providers=tuple(sorted(made)),
+            providers=tuple(sorted(made or ())),
             folder=str(self.folder),
-            is_installed=bool(made),
+            is_installed=made is not None,
             address=api.url if api else "",
             log=str(self.server.log),
         )
@@ -83,7 +83,7 @@ class Sky:
         Raises:
             NotFound: SkyPilot was never installed here: there are no machines of its.
         """
-        if not self.environment.made_for():
+        if self.environment.made_for() is None:
             raise NotFound.told(
                 "SkyPilot is not installed yet; rhdesk up does it when it is needed"
             )
@@ -189,7 +189,7 @@ class Sky:
 
     async def costs(self, days: int = _MONTH_DAYS) -> list[Cost]:
         """What machines have cost, cluster by cluster, the dearest first."""
-        if not self.environment.made_for():
+        if self.environment.made_for() is None:
             return []
         async with self.api() as api:
             found = await api.spent(days)
@@ -216,7 +216,7 @@ class Sky:
         Args:
             known: Names of the clusters of machines the desk has.
         """
-        if not self.environment.made_for():
+        if self.environment.made_for() is None:
             return []
         async with self.api() as api:
             there = {each.name: each for each in await api.clusters(ask_provider=True)}
@@ -236,7 +236,7 @@ class Sky:
 
     async def reconcile(self) -> None:
         """Note of each call that nobody hears any more what came of it."""
-        if not self.environment.made_for():
+        if self.environment.made_for() is None:
             return
         left = [call for call in self.journal.calls() if not call.outcome and not call.is_open]
         if not left:
