@@ -337,8 +337,9 @@ def test_killed_anywhere_nothing_is_left_and_nothing_doubled(desk: Desk, slurm: 
         if verb == "up":  # who wanted it wants it yet
             desk.run(*up(name))
             assert len(slurm.queue()) == 1
-            assert desk.state(name) == "up"
             assert "node0" in desk.run("call", "app.py:train", "--on", name)
+            # A new line into a job takes about the two seconds a look may take.
+            assert any(desk.state(name) == "up" for _ in range(10))
         desk.run("down", name)
         assert desk.state(name) == "down"
         assert slurm.queue() == []
