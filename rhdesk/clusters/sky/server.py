@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -33,6 +34,7 @@ _BESIDE: Final = 3431
 """Its workers are spoken to on a port so much higher."""
 _BEGINS_S: Final = 90.0
 _ENDS_S: Final = 5.0
+_TRIES: Final = 3
 _LENT: Final = (
     *(".aws", ".azure", ".cudo", ".kube", ".lambda_cloud", ".oci", ".runpod", ".slurm", ".vast"),
     *(".config/gcloud", ".config/do", ".config/nebius", ".sky/config.yaml", ".sky/catalogs"),
@@ -86,23 +88,26 @@ class Server:
     async def _start(self) -> int:
         """Start it unless another process has by now; returns its port once it answers."""
         await self._end_sick()
-        api = self.running()
-        if api is None:
-            known = self._known()
-            port = known.port if known and _is_free(known.port) else _port()
-            self._lend()
-            self._spawn(port)
-            api = Api(port)
-        until = time.monotonic() + _BEGINS_S
-        async with api:
-            while not await api.is_well():
-                if self.running() is None or time.monotonic() > until:
-                    raise SetupFailed(
-                        f"SkyPilot's server does not answer; its log is {self.log}",
-                        output="\n".join(self.last_lines()),
-                    )
-                await asyncio.sleep(0.2)
-        return api.port
+        known = self._known()
+        port = known.port if known and _is_free(known.port) else _port()
+        self._lend()
+        for _ in range(_TRIES):
+            api = self.running()
+            if api is None:
+                self._spawn(port)
+                api = Api(port)
+            until = time.monotonic() + _BEGINS_S
+            async with api:
+                while self.running() is not None and time.monotonic() < until:
+                    if await api.is_well():
+                        return api.port
+                    await asyncio.sleep(0.2)
+            await self.stop()
+            port = _port()  # somebody may have taken the one that was free a moment ago
+        raise SetupFailed(
+            f"SkyPilot's server does not answer; its log is {self.log}",
+            output="\n".join(self.last_lines()),
+        )
 
     async def _end_sick(self) -> None:
         """End one that is there and says nothing, and what a killed one left behind."""
@@ -221,12 +226,10 @@ def _bury(pid: int) -> None:
 
 
 def _port() -> int:
-    """A port that is free, and so is that of the workers."""
+    """A port that is free, and so is that of the workers; of those no connection is given."""
     for _ in range(50):
-        with socket.socket() as tried:
-            tried.bind(("127.0.0.1", 0))
-            port = int(tried.getsockname()[1])
-        if port + _BESIDE < 65536 and _is_free(port):
+        port = random.randrange(20_000, 32_768 - _BESIDE)
+        if _is_free(port):
             return port
     raise SetupFailed("no two free ports on 127.0.0.1 were found for SkyPilot's server")
 
@@ -235,7 +238,7 @@ def _is_free(port: int) -> bool:
     for each in (port, port + _BESIDE):
         with socket.socket() as tried:
             try:
-                tried.bind(("127.0.0.1", each))
+                tried.bind(("", each))  # as SkyPilot tries it; nothing listens here
             except OSError:
                 return False
     return True
