@@ -304,6 +304,16 @@ def test_a_budget_that_is_used_up_is_kept(desk: Desk, slurm: Slurm) -> None:
     desk.run("forget", "dear")
 
 
+def test_a_machine_nobody_accounts_for_is_found_and_ended(desk: Desk, slurm: Slurm) -> None:
+    desk.run(*up("lost"))
+    shutil.rmtree(desk.home / ".local/share/rhdesk/clusters/lost")  # as if the disk had lost it
+    output = desk.run("orphans", code=1)
+    assert "lost: it is UP at slurm/bed, and no cluster of this desk" in output
+    assert slurm.queue(), "telling ends nothing"
+    assert "ended 1" in desk.run("orphans", "--end")
+    assert slurm.queue() == []
+
+
 def test_a_provider_that_cannot_turn_machines_off_says_so(desk: Desk, slurm: Slurm) -> None:
     desk.run(*up("stay"))
     assert "slurm cannot turn machines off" in desk.run("stop", "stay", code=2)
