@@ -169,7 +169,7 @@ def test_a_gpu_machine_ends_itself(desk: Desk, slurm: Slurm) -> None:
         time.sleep(2)
     assert slurm.queue() == []
     assert desk.state("gpu") != "up"
-    until = time.monotonic() + 90
+    until = time.monotonic() + 180
     while desk.state("gpu") != "down" and time.monotonic() < until:
         time.sleep(1)  # SkyPilot's server is started, and hears it of Slurm
     assert desk.state("gpu") == "down"
@@ -320,8 +320,7 @@ def test_a_provider_that_cannot_turn_machines_off_says_so(desk: Desk, slurm: Slu
     assert "node0" in desk.run("call", "app.py:train", "--on", "stay"), "nothing was ended"
     assert "is up; end it first" in desk.run("sky", "remove", code=6)
     assert "a job of Slurm keeps its size" in desk.run("resize", "stay", "2", code=2)
-    (told,) = desk.answer("cost", "--runs")
-    assert told["cluster"] == "stay"
+    (told,) = [each for each in desk.answer("cost", "--runs") if each["cluster"] == "stay"]
     assert told["cost"] > 0
     desk.run("down", "stay")
 
