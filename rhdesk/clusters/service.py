@@ -23,6 +23,8 @@ from rhdesk.wire.messages import EnvSeen, Health, MakeEnv, NodeOfRay
 _BASE: Final = "base"
 _LOOK_S: Final = 2.0
 """No question about a cluster's state takes longer."""
+_FIRST_LOOK_S: Final = 8.0
+"""But the first of machines that came and may go: a batch system first makes room for a line to them."""
 _RESTART_S: Final = 15.0
 """How long a gateway that died has to be started again by Ray."""
 
@@ -100,7 +102,10 @@ class Clusters:
             yield step
 
     async def look(self, name: str) -> Cluster:
-        """Its state, asked for at most two seconds; never raises for one that is down."""
+        """Its state, asked for at most two seconds; never raises for one that is down.
+
+        The first look at machines that were brought up may take eight.
+        """
         adapter = self._known(name)
         cluster = adapter.look()
         if cluster.state is ClusterState.BROKEN and cluster.infra:
@@ -112,7 +117,7 @@ class Clusters:
         is_new = cluster.infra and all(n.link is not Link.CONNECTED for n in cluster.nodes)
         ended = asyncio.ensure_future(adapter.why_ended()) if is_new else None
         try:
-            async with asyncio.timeout(_LOOK_S):
+            async with asyncio.timeout(_FIRST_LOOK_S if is_new else _LOOK_S):
                 client = await self.client(name)
                 try:
                     health, seen = await asyncio.gather(client.health(), client.nodes())

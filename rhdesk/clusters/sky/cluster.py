@@ -32,7 +32,7 @@ from rhdesk.models import Cluster, ClusterSpec, ClusterState, Step, StepState
 from rhdesk.ports import Asks
 
 KIND: Final = "sky"
-_LOOK_S: Final = 2.0
+_LOOK_S: Final = 6.0
 _NOISE: Final = ("---", "Considered", "INFRA", "Waiting for", "View logs", "Useful Commands")
 
 
