@@ -24,7 +24,7 @@ _BASE: Final = "base"
 _LOOK_S: Final = 2.0
 """No question about a cluster's state takes longer."""
 _FIRST_LOOK_S: Final = 8.0
-"""But the first of machines that came and may go: a batch system first makes room for a line to them."""
+"""But the first of machines that come and go: a batch system first makes room for a line to them."""
 _RESTART_S: Final = 15.0
 """How long a gateway that died has to be started again by Ray."""
 
