@@ -191,7 +191,11 @@ class SkyCluster(SshCluster):
         Given up in the middle, it is cancelled there, and what it began is ended.
         """
         name = self.asked.name
-        if call.verb == "start":
+        # One that an rhdesk began that was killed goes on by itself: it is followed, not doubled.
+        begun = await api.at_work(name)
+        if begun:
+            request = begun[0]
+        elif call.verb == "start":
             request = await api.request("/start", cluster_name=name)
         else:
             request = await api.request("/launch", task=task_of(self.asked), cluster_name=name)
