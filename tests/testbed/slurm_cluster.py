@@ -200,7 +200,10 @@ class Slurm:
         _run(["ip", "link", "add", self._link, *ends])
         _run(["ip", "addr", "add", f"{self._net}.1/24", "dev", self._link])
         _run(["ip", "link", "set", self._link, "up"])
-        for left in ("var/spool/slurmctld", "var/bed/tmp", "root/.sky_clusters", "root/.rhdesk"):
+        # Also what slurmd noted of jobs: they are numbered from 1 again, and one it knows gets no
+        # prolog.
+        spools = ("var/spool/slurmctld", "var/spool/slurmd")
+        for left in (*spools, "var/bed/tmp", "root/.sky_clusters", "root/.rhdesk"):
             shutil.rmtree(self.upper / left, ignore_errors=True)
         script = f"""
             S=$0; R=$S/root

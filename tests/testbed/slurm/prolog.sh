@@ -1,13 +1,7 @@
 #!/bin/bash
 # Before each job, on each of its nodes: what SkyPilot would fetch from the internet is put where it
 # looks first. uv: ~/.local/bin of the job's home; its runtime: /tmp/<name on the cluster>.
-n=$SLURM_JOB_NAME
-for _ in $(seq 20); do # a busy slurmctld may not answer at once
-    [ -n "$n" ] && break
-    n=$(scontrol show job -o "$SLURM_JOB_ID" | sed -n 's/.*JobName=\([^ ]*\).*/\1/p')
-    [ -n "$n" ] || sleep .5
-done
-echo "$(date +%T) job $SLURM_JOB_ID on $(hostname): $n" >>/var/log/bed-prolog.log
+n=${SLURM_JOB_NAME:-$(scontrol show job -o "$SLURM_JOB_ID" | sed -n 's/.*JobName=\([^ ]*\).*/\1/p')}
 [[ $n =~ -[0-9a-f]{8}$ ]] || exit 0
 mkdir -p "/root/.sky_clusters/$n/.local/bin"
 # Nodes share the home: whoever is second must not take away what the first one's job uses already.
