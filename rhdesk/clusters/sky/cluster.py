@@ -20,7 +20,7 @@ import msgspec
 from rhdesk import whole_file
 from rhdesk.clusters.line import Line
 from rhdesk.clusters.sky.api import Api, Seen
-from rhdesk.clusters.sky.journal import Call
+from rhdesk.clusters.sky.journal import UNHEARD, Call
 from rhdesk.clusters.sky.service import Sky
 from rhdesk.clusters.sky.task import IDLE_MINS, after_s, task_of
 from rhdesk.clusters.ssh.config import aliases, resolve
@@ -93,7 +93,7 @@ class SkyCluster(SshCluster):
                 state, why = ClusterState.STARTING, f"a {last.verb} is at work"
             elif last is not None and last.verb == "stop" and last.outcome == "done":
                 state, why = ClusterState.STOPPED, "its machines are off, their disks are kept"
-            elif last is not None and last.verb == "launch" and not last.outcome:
+            elif last is not None and last.verb == "launch" and last.outcome in {"", UNHEARD}:
                 state = ClusterState.BROKEN
                 why = f"bringing its machines up was cut off: rhdesk up {self.asked.name}"
             return msgspec.structs.replace(cluster, kind=KIND, state=state, why=why)
@@ -138,7 +138,7 @@ class SkyCluster(SshCluster):
                 yield step
         await self._sky.reconcile()
         seen = await self._sky.seen(self.asked.name, ask_provider=True)
-        if seen is None or seen.status != "UP" or self.brought() is None:
+        if not self._is_whole(seen) or self.brought() is None:
             async with aclosing(self._bring(seen)) as steps:
                 async for step in steps:
                     yield step
@@ -149,20 +149,27 @@ class SkyCluster(SshCluster):
             async for step in steps:
                 yield step
 
+    def _is_whole(self, seen: Seen | None) -> bool:
+        """Whether its machines are there, and SkyPilot was heard to say that it was done with them:
+        one that was killed in the middle has them as up, and half made. To launch them again makes
+        them whole."""
+        calls = [c for c in self._sky.journal.calls() if c.cluster == self.asked.name]
+        last = [call for call in calls if call.verb in {"launch", "start"}][-1:]
+        return seen is not None and seen.status == "UP" and [c.outcome for c in last] == ["done"]
+
     async def _bring(self, seen: Seen | None) -> AsyncGenerator[Step]:
         """Have the machines there: launched, or started again, or found."""
-        name = self.asked.name
+        name, machines = self.asked.name, self.asked.machines
+        assert machines is not None, "only of clusters of machines"
         what = f"bring up {self._described()}"
         began = time.monotonic()
         yield Step(what=what, state=StepState.STARTED)
-        price = 0.0
-        if seen is None:
-            offers = await self._sky.considered(self.asked)
-            count = self.asked.machines.count if self.asked.machines else 1
-            price = offers[0].price_per_hour * count if offers else 0.0
-        elif known := self.brought():
+        known, price = self.brought(), 0.0
+        if known is not None:
             price = known.price_per_hour
-        if seen is None or seen.status != "UP":
+        elif offers := await self._sky.considered(self.asked):
+            price = offers[0].price_per_hour * machines.count
+        if not self._is_whole(seen):
             verb = "start" if seen is not None and seen.status == "STOPPED" else "launch"
             call = self._sky.journal.begin(name, verb)
             async with self._sky.api() as api, aclosing(self._followed(api, call, price)) as said:

@@ -8,12 +8,16 @@ import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from rhdesk import processes
 from rhdesk.errors import StoreUnwritable
 from rhdesk.whole_file import flush_folder
+
+UNHEARD: Final = "nobody heard its end"
+"""Of a call whose rhdesk was killed: machines are there, and may be half made."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

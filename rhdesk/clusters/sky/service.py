@@ -15,7 +15,7 @@ import msgspec
 from rhdesk.clusters.sky.api import Api, Seen
 from rhdesk.clusters.sky.environment import VERSION, Environment
 from rhdesk.clusters.sky.faults import nearest
-from rhdesk.clusters.sky.journal import Journal
+from rhdesk.clusters.sky.journal import UNHEARD, Journal
 from rhdesk.clusters.sky.offers import considered, listed
 from rhdesk.clusters.sky.server import Server, api_of
 from rhdesk.clusters.sky.task import resources_of
@@ -246,10 +246,11 @@ class Sky:
             for call in left:
                 if await api.at_work(call.cluster):
                     continue
-                if (call.cluster in there) is (call.verb not in {"down"}):
-                    self.journal.end(call, "done, and nobody heard it")
-                elif call.verb != "down":  # one that did not come about is an orphan
-                    self.journal.end(call, "nothing came of it")
+                if call.verb != "down":
+                    came = UNHEARD if call.cluster in there else "nothing came of it"
+                    self.journal.end(call, came)
+                elif call.cluster not in there:  # one that did not come about is an orphan
+                    self.journal.end(call)
 
     async def rest(self) -> bool:
         """End SkyPilot's server when no machine needs it and nobody has asked it anything lately;
