@@ -43,6 +43,7 @@ def train(steps: int = 3) -> str:
 def job() -> str | None:
     return os.environ.get("SLURM_JOB_ID")
 """
+SHOTS = os.environ.get("RHDESK_TEST_SHOTS")
 KILLS = int(os.environ.get("RHDESK_TEST_KILLS", "4"))
 
 
@@ -199,11 +200,10 @@ box.teardown_and_delete()
 def test_they_are_brought_up_by_keys_alone(desk: Desk, slurm: Slurm, tmp_path: Path) -> None:
     """With RHDESK_TEST_SHOTS=FOLDER what the terminal showed is kept there."""
     terminal = Terminal(tmp_path / "tmux", desk.project, desk.environ, 140, 40)
-    shots = os.environ.get("RHDESK_TEST_SHOTS")
 
     def keep(name: str) -> None:
-        if shots:
-            Path(shots, f"sky-{name}.txt").write_text(terminal.screen())
+        if SHOTS:
+            Path(SHOTS, f"sky-{name}.txt").write_text(terminal.screen())
 
     try:
         terminal.wait("Clusters")
@@ -224,7 +224,11 @@ def test_they_are_brought_up_by_keys_alone(desk: Desk, slurm: Slurm, tmp_path: P
         keep("going-up")
         terminal.wait("start the gateway", 120)
         keep("up")
-        terminal.keys("Escape", "Escape", "4")
+        terminal.keys("Escape")
+        time.sleep(1)  # what follows an Escape at once is taken for one key with it
+        terminal.keys("Escape")
+        time.sleep(1)
+        terminal.keys("4")
         terminal.wait("slurm/bed · 0.05/h", 60)
         keep("cluster")
         terminal.keys(":")
