@@ -200,7 +200,9 @@ def ask(name: str, said: dict[str, Any]) -> int:
             time.sleep(0.2)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]).tobytes())]
     question = json.dumps(said).encode() + b"\n"
-    line.sendall(question[line.sendmsg([question], rights) :])
+    rest = question[line.sendmsg([question], rights) :]
+    if rest:  # to send nothing fails where the keeper has answered and hung up already
+        line.sendall(rest)
     answer = b""
     while not answer.endswith(b"\n"):
         data = line.recv(4096)

@@ -254,9 +254,10 @@ def test_it_runs_what_it_is_asked_in_its_own_tree_and_ends_when_nothing_runs() -
 def test_it_ends_what_runs_when_it_is_ended_and_waits_as_long_as_it_is_told() -> None:
     name = f"told-{os.getpid()}"
     keeping = keeper("keep", name, "60", "0.2")
-    telling = keeper("after", name, "-1")
-    telling.communicate(timeout=30)
-    assert telling.returncode == 0
+    for _ in range(20):  # it answers and hangs up before the other has looked
+        telling = keeper("after", name, "-1")
+        said, _ = telling.communicate(timeout=30)
+        assert telling.returncode == 0, said
     asking = keeper("ask", name, "sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!")
     said, _ = asking.communicate(timeout=30)
     with pytest.raises(subprocess.TimeoutExpired):

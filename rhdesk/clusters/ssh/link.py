@@ -72,14 +72,24 @@ class HostLink:
         """The connection that is up, made first if there is none.
 
         Raises:
-            ConnectionFailed, UntrustedHost, Refused: As `open_connection`.
+            ConnectionFailed, UntrustedHost, Refused: As `open_connection`; ConnectionFailed also where
+                the link is closed meanwhile.
         """
         if self._connection is not None and self._connection.is_open:
             return self._connection
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
-        # Shielded: one that gives up waiting does not end it for the others.
-        return await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        try:
+            # Shielded: one that gives up waiting does not end it for the others.
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if connecting.cancelled() and waiting is not None and not waiting.cancelling():
+                raise ConnectionFailed(
+                    f"the link to {self.target.host} was closed while it was being made"
+                ) from None
+            raise
 
     def dial(self, address: str) -> Stream:
         """A stream to ``host:port`` on the host, through the connection that is up. Blocking.
