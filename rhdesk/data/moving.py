@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import msgspec
+from fsspec.implementations.local import LocalFileSystem
 
+from rhdesk.data.carrier import Carried, Carrier
 from rhdesk.data.direct import Direct, direct
 from rhdesk.data.faults import told
 from rhdesk.data.host_files import HostFiles
@@ -94,7 +96,8 @@ class Moving:
             self._folder(source, to)
         elif entry.kind == "file":
             to.make_room()
-            self._file(source, to, entry, to.entry() if to.kind() == "file" else None)
+            if not self._carry([(source, to, entry)]):
+                self._file(source, to, entry, to.entry() if to.kind() == "file" else None)
         else:
             raise BadInput(f"{source} is neither a file nor a folder")
         return Moved(
@@ -125,6 +128,8 @@ class Moving:
         places = {relative: target.below(relative) for relative in files}
         if target.kind() == "file":
             raise BadInput(f"{source} is a folder, and {target} is a file")
+        if self._carry([(source.at(e.path), places[name], e) for name, e in files.items()]):
+            return
         there = target.tree() if target.kind() else {}
         folders = {posixpath.dirname(place.path) for place in places.values()}
         if target.has_folders or not files:
@@ -146,9 +151,39 @@ class Moving:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _file(self, source: Place, target: Place, entry: Entry, there: Entry | None) -> None:
+    def _carry(self, files: Sequence[tuple[Place, Place, Entry]]) -> bool:
+        """Whether they went all together, which they do between this machine and a host."""
+        if not files:
+            return False
+        source, target, _ = files[0]
+        host = target.files if isinstance(source.files, LocalFileSystem) else source.files
+        near = source.files if host is target.files else target.files
+        if not isinstance(host, HostFiles) or not isinstance(near, LocalFileSystem):
+            return False
+        if host.on_host is None:
+            return False
+        try:
+            carrier = Carrier(
+                host.on_host,
+                stop_if_told=self._stop_if_told,
+                tell=self._say,
+                done=lambda sent, spared: self._count(sent, spared=spared),
+            )
+        except NotThere:
+            return False  # no Python there: one after the other
+        with closing(carrier):
+            carried = [
+                Carried(s.path, t.path, self._part(t).path, e.size_bytes) for s, t, e in files
+            ]
+            (carrier.put if host is target.files else carrier.get)(carried)
+        return True
+
+    def _stop_if_told(self) -> None:
         if self._stopped.is_set():
             raise Left
+
+    def _file(self, source: Place, target: Place, entry: Entry, there: Entry | None) -> None:
+        self._stop_if_told()
         if self._direct is not None and self._straight(source, target, entry):
             return
         if there is not None and there.size_bytes == entry.size_bytes:
@@ -200,13 +235,12 @@ class Moving:
                 writing = part.files.open(part.path, "ab" if start else "wb")
             try:
                 while piece := reading.read(PIECE):
-                    if self._stopped.is_set():
-                        raise Left
+                    self._stop_if_told()
                     digest.update(piece)
                     with told(part):
                         writing.write(piece)
                     sent += len(piece)
-                    self._say(source, sent)
+                    self._say(posixpath.basename(source.path), sent)
                 with told(part):
                     writing.close()
             except BaseException:
@@ -244,8 +278,8 @@ class Moving:
             done = self._files + self._spared
         self._tell(f"{done} files, {self._size / 1e6:.1f} MB")
 
-    def _say(self, source: Place, sent: int) -> None:
-        self._tell(f"{posixpath.basename(source.path)} {sent / 1e6:.1f} MB")
+    def _say(self, name: str, sent: int) -> None:
+        self._tell(f"{name} {sent / 1e6:.1f} MB")
 
 
 def _abandon(writing: Any) -> None:

@@ -4,8 +4,7 @@ bucket over addresses that are signed here. Blocking.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import msgspec
 
@@ -85,11 +84,34 @@ class Talks(Protocol):
         """
         ...
 
+    def send(self, data: bytes) -> None:
+        """To its standard input.
+
+        Raises:
+            ConnectionFailed: It takes no more.
+        """
+        ...
+
+    def rest(self) -> BinaryIO:
+        """All it says from here on, for one that answers with more than a line."""
+        ...
+
     def close(self) -> None: ...
 
 
-Start = Callable[[str], Talks]
-"""Has a Python program run on a host."""
+class Start(Protocol):
+    """Has a Python program run on a host."""
+
+    def __call__(self, source: str, needs: str = "", window: int | None = None) -> Talks:
+        """
+        Args:
+            needs: A module that the Python it runs in must have.
+            window: Bytes it may say that nobody has read yet.
+
+        Raises:
+            ConnectionFailed: It does not start; the message holds what the host said.
+        """
+        ...
 
 
 class NotThere(RhdeskError):
@@ -107,6 +129,17 @@ class OnHost:
     def close(self) -> None:
         if self._talks is not None:
             self._talks.close()
+
+    def start(self, source: str) -> Talks:
+        """Another program there; whoever asks for it closes it.
+
+        Raises:
+            NotThere: The host has no Python for it.
+        """
+        try:
+            return self._start(source)
+        except ConnectionFailed as exc:
+            raise NotThere(str(exc)) from exc
 
     def ask(self, **asked: Any) -> dict[str, Any]:
         """Have it do something.

@@ -6,3 +6,8 @@ wheels    what is installed there, resolved and fetched here             wheels.
 archive   rhdesk's own code for the far side, as one file                archive.py
 host      the steps, in order                                            host.py
 """
+
+from typing import Final
+
+ROOTS: Final = ("~/.rhdesk", "~/.cache/rhdesk", "/var/tmp/rhdesk-{uid}", "/tmp/rhdesk-{uid}")
+"""Where our folder on a host may be, best first."""

@@ -13,14 +13,13 @@ from typing import Any, Final
 import msgspec
 from anyio import to_thread
 
+from rhdesk.clusters.bootstrap import ROOTS
 from rhdesk.clusters.bootstrap.archive import servlet_archive
 from rhdesk.clusters.bootstrap.hand import Hand
 from rhdesk.clusters.bootstrap.wheels import Platform, Wheels, own_requirements, wheels_for
 from rhdesk.errors import SetupFailed
 from rhdesk.models import Step, StepState
 
-ROOTS: Final = ("~/.rhdesk", "~/.cache/rhdesk", "/var/tmp/rhdesk-{uid}", "/tmp/rhdesk-{uid}")
-"""Where our folder on a host may be, best first."""
 _ROOM: Final = 1_500_000_000
 """Bytes that Ray and what it needs take, unpacked and packed."""
 _RAY_ROOM: Final = 64_000_000

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import anyio
 import paramiko
@@ -22,6 +22,7 @@ from anyio import to_thread
 from paramiko.channel import Channel
 from paramiko.transport import Transport
 
+from rhdesk.clusters.bootstrap import ROOTS
 from rhdesk.clusters.ssh.config import Target
 from rhdesk.errors import ConnectionFailed
 from rhdesk.foreign import clean
@@ -29,6 +30,17 @@ from rhdesk.foreign import clean
 _SESSIONS: Final = 8
 """Sessions at once; OpenSSH allows ten, and one that allows fewer is asked again."""
 _PIECE: Final = 1 << 18
+_START: Final = r"""
+for each in python3 python {venvs}; do
+  if "$each" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec(sys.argv[1]))' {needs} \
+      2>/dev/null; then
+    exec "$each" -u -c {source}
+  fi
+done
+echo "no Python there has "{needs} >&2
+exit 1
+"""
+_VENVS: Final = " ".join(f"{root}/venvs/*/bin/python" for root in ROOTS).format(uid="$(id -u)")
 _ADMINISTRATIVELY: Final = 1
 _CONNECT_FAILED: Final = 2
 
@@ -88,13 +100,21 @@ class Connection:
             ) from exc
         return Stream(channel)
 
-    def program(self, source: str) -> Program:
+    def program(self, source: str, needs: str = "", window: int | None = None) -> Program:
         """Have a Python program run on the host, spoken to in lines. Blocking.
 
+        Args:
+            needs: A module its Python must have; those of environments made there are tried too.
+            window: Bytes it may say that nobody has read yet; what this connection grants otherwise.
+
         Raises:
-            ConnectionFailed: It does not start: there is no Python, or the line is gone.
+            ConnectionFailed: It does not start: there is no such Python, or the line is gone.
         """
-        return Program(self._session("/bin/sh", pty=False), source, self._sessions.release)
+        start = _START.format(
+            source=shlex.quote(source), needs=shlex.quote(needs or "sys"), venvs=_VENVS
+        )
+        channel = self._session("/bin/sh", pty=False, window=window)
+        return Program(channel, start, self._sessions.release)
 
     @asynccontextmanager
     async def run(self, command: str, *, pty: bool = False) -> AsyncGenerator[Exec]:
@@ -140,8 +160,8 @@ class Connection:
         finally:
             self._sessions.release()
 
-    def _session(self, command: str, pty: bool) -> Channel:
-        channel = self._open_session()
+    def _session(self, command: str, pty: bool, window: int | None = None) -> Channel:
+        channel = self._open_session(window)
         try:
             if pty:
                 channel.get_pty()
@@ -154,14 +174,14 @@ class Connection:
             ) from exc
         return channel
 
-    def _open_session(self) -> Channel:
+    def _open_session(self, window: int | None = None) -> Channel:
         """A session; a host that allows few of them is asked again until one has ended."""
         self._sessions.acquire()
         give_up = time.monotonic() + self.target.timeout_s
         try:
             while True:
                 try:
-                    return self._transport.open_session(timeout=self.target.timeout_s)
+                    return self._transport.open_session(window, timeout=self.target.timeout_s)
                 except paramiko.ChannelException as exc:
                     if time.monotonic() > give_up:
                         raise ConnectionFailed(
@@ -330,12 +350,11 @@ class Program:
     It says ``ready`` first: until then a shell may read what is meant for it.
     """
 
-    def __init__(self, channel: Channel, source: str, ended: Callable[[], None]) -> None:
+    def __init__(self, channel: Channel, start: str, ended: Callable[[], None]) -> None:
         self._channel, self._ended = channel, ended
-        self._reading = io.BufferedReader(cast("io.RawIOBase", _Raw(channel)), 1 << 16)
-        shell = f'exec "$(command -v python3 || command -v python)" -u -c {shlex.quote(source)}\n'
+        self._reading = io.BufferedReader(cast("io.RawIOBase", _Raw(channel)), _PIECE)
         try:
-            self._send(shell.encode())
+            self.send(start.encode())
             while self._line() != b"ready\n":
                 pass  # a shell that greets
         except BaseException:
@@ -347,16 +366,27 @@ class Program:
         Raises:
             ConnectionFailed: It has ended, and what it said is in the message.
         """
-        self._send(line)
+        self.send(line)
         return self._line()
+
+    def rest(self) -> BinaryIO:
+        """All it says from here on; what is not read it does not say: the channel's window ends."""
+        return self._reading
 
     def close(self) -> None:
         self._channel.close()
         self._ended()
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """To its standard input.
+
+        Raises:
+            ConnectionFailed: It takes no more.
+        """
         try:
-            self._channel.sendall(data)
+            # In pieces: the library copies what is left after each packet it sends.
+            for at in range(0, len(data), _PIECE):
+                self._channel.sendall(data[at : at + _PIECE])
         except (OSError, EOFError, paramiko.SSHException) as exc:
             raise ConnectionFailed(f"the program takes no more: {told(exc)}") from exc
 
