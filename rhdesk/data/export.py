@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from rhdesk.data.scanning import scan
+from rhdesk.data.far_tables import rows as rows_of
 from rhdesk.data.tables import Condition, Opened, as_json, expression, known, spoken
 from rhdesk.errors import AlreadyExists, BadInput, RhdeskError, StoreUnwritable
 from rhdesk.models import TableWritten
@@ -54,7 +54,7 @@ def export(
         names = list(columns) if columns is not None else table.dataset.schema.names
         known(table, names)
         schema = pa.schema([table.dataset.schema.field(name) for name in names])
-        found = _told(table, scan(table, names, expression(table, where)))
+        found = _told(table, rows_of(table, columns=names, where=where, batch_rows=1 << 18))
         try:
             with _writer(part, format, schema) as write:
                 for batch in found:

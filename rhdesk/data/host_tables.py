@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from threading import RLock
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rhdesk.data.host_files import Channel, HostFiles
+
+if TYPE_CHECKING:
+    from rhdesk.data.far_tables import FarTables
 
 _AT_ONCE: Final = 1 << 15
 """Bytes one request of SFTP answers; of more, the requests go out without waiting in between."""
@@ -58,13 +61,19 @@ class TableFiles(HostFiles):
     """One channel for all of Arrow's threads, and only what is asked of a file is read.
 
     `HostFiles` reads ahead, which of a file that is entered in the middle would be all of it.
+
+    Args:
+        far: What reads whole tables there.
     """
 
-    def __init__(self, channel: Channel, **options: Any) -> None:
+    def __init__(self, channel: Channel, far: FarTables | None = None, **options: Any) -> None:
         self._turn = _Turn()
+        self.far = far
         super().__init__(cast("Channel", _Alone(channel, self._turn)), **options)
 
     def close(self) -> None:
+        if self.far is not None:
+            self.far.close()
         self._turn.over()
         super().close()
 

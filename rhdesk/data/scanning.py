@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rhdesk.data.reading import batches
 from rhdesk.data.tables import Opened, frugal
 
 _BATCH_ROWS: Final = 1 << 18
@@ -18,19 +19,14 @@ _BATCH_ROWS: Final = 1 << 18
 
 def scan(table: Opened, names: Sequence[str], filter: Any) -> Iterator[Any]:
     """Record batches; a scan of it all would run ahead by a gigabyte of whoever is slow."""
-    schema = table.dataset.schema
-    for fragment in table.dataset.get_fragments(filter):
-        parts = [fragment]
-        if table.format == "parquet":
-            parts = fragment.split_by_row_group(filter, schema)
-        for part in parts:
-            yield from part.to_batches(
-                schema=schema,
-                columns=list(names),
-                filter=filter,
-                batch_size=_BATCH_ROWS,
-                fragment_scan_options=frugal(table),
-            )
+    return batches(
+        table.dataset,
+        columns=names,
+        kept=filter,
+        batch_rows=_BATCH_ROWS,
+        ahead=16,
+        scan=frugal(table),
+    )
 
 
 def comparable(values: Any) -> Any:

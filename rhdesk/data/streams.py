@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from random import Random
 from typing import Any
 
 import pyarrow as pa
 
-from rhdesk.data.tables import Condition, Opened, batches
+from rhdesk.data.far_tables import rows
+from rhdesk.data.tables import Condition, Opened
 from rhdesk.errors import BadInput
 
 
@@ -25,7 +26,7 @@ def stream(
     shuffle_seed: int | None = None,
     shuffle_buffer_size: int | None = None,
     prefetch: int = 4,
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Record batches of *batch_size* rows.
 
     In memory are *prefetch* batches, and the buffer of the shuffle, which is 16 batches unless it
@@ -37,7 +38,7 @@ def stream(
         )
     if shuffle_buffer_size is not None and shuffle_buffer_size < 1:
         raise BadInput(f"a shuffle needs a buffer of a row at least, not {shuffle_buffer_size}")
-    read = batches(table, columns=columns, where=where, batch_rows=batch_size, ahead=prefetch)
+    read = rows(table, columns=columns, where=where, batch_rows=batch_size, ahead=prefetch)
     if shuffle_seed is not None or shuffle_buffer_size is not None:
         read = _shuffled(read, Random(shuffle_seed), shuffle_buffer_size or 16 * batch_size)
     return _sized(read, batch_size, drop_last=drop_last)
@@ -46,16 +47,16 @@ def stream(
 def _shuffled(read: Iterator[Any], random: Random, size: int) -> Iterator[Any]:
     """The rows of each full buffer in random order; half of it stays for the next."""
     held: list[Any] = []
-    rows = 0
+    count = 0
     for batch in read:
         held.append(batch)
-        rows += batch.num_rows
-        if rows >= size:
+        count += batch.num_rows
+        if count >= size:
             mixed = _mixed(held, random)
-            gone = max(1, rows // 2)
+            gone = max(1, count // 2)
             yield mixed.slice(0, gone)
-            held, rows = [mixed.slice(gone)], rows - gone
-    if rows:
+            held, count = [mixed.slice(gone)], count - gone
+    if count:
         yield _mixed(held, random)
 
 
@@ -66,13 +67,13 @@ def _mixed(held: list[Any], random: Random) -> Any:
     return table.take(order).combine_chunks().to_batches()[0]
 
 
-def _sized(read: Iterator[Any], size: int, *, drop_last: bool) -> Iterator[Any]:
+def _sized(read: Iterator[Any], size: int, *, drop_last: bool) -> Generator[Any]:
     held: list[Any] = []
-    rows = 0
+    count = 0
     for batch in read:
         held.append(batch)
-        rows += batch.num_rows
-        while rows >= size:
+        count += batch.num_rows
+        while count >= size:
             first = held[0]
             if first.num_rows >= size:  # nothing is copied where files and batches agree
                 yield first.slice(0, size)
@@ -81,7 +82,7 @@ def _sized(read: Iterator[Any], size: int, *, drop_last: bool) -> Iterator[Any]:
                 table = pa.Table.from_batches(held)
                 yield table.slice(0, size).combine_chunks().to_batches()[0]
                 held = table.slice(size).to_batches()
-            rows -= size
+            count -= size
             held = [each for each in held if each.num_rows]
-    if rows and not drop_last:
+    if count and not drop_last:
         yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]

@@ -15,6 +15,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from rhdesk.data import reading
 from rhdesk.data.versions import Manifest, newest
 from rhdesk.errors import BadInput, NotFound, Refused, StoreUnwritable
 from rhdesk.models import Column, TableInfo, TablePage
@@ -190,38 +191,36 @@ def _both(one: Column, other: Column) -> Column:
 
 
 def expression(table: Opened, where: Sequence[Condition]) -> Any:
-    """*where* as pyarrow filters, which parquet answers from its statistics where it can.
+    """*where* as a filter of pyarrow's, which parquet answers from its statistics where it can.
+
+    Raises:
+        BadInput: As `typed`.
+    """
+    whole = None
+    for name, how, values in typed(table, where):
+        one = reading.condition(name, how, values)
+        whole = one if whole is None else whole & one
+    return whole
+
+
+def typed(table: Opened, where: Sequence[Condition]) -> list[tuple[str, str, Any]]:
+    """*where*, with the values of each as an array of its column's type.
 
     Raises:
         BadInput: No such column or comparison, or a value that the column cannot hold.
     """
-    whole = None
+    found: list[tuple[str, str, Any]] = []
     for name, how, value in where:
         known(table, [name])
         kind = table.dataset.schema.field(name).type
         if how not in COMPARISONS:
             raise BadInput(f"{how!r} compares nothing; what does: {' '.join(COMPARISONS)}")
-        many = how in {"in", "not in"}
         try:
-            values = pa.array(list(value) if many else [value]).cast(kind)
+            values = pa.array(list(value) if how in {"in", "not in"} else [value]).cast(kind)
         except (pa.ArrowException, TypeError) as exc:
             raise BadInput(f"{name} is {kind}, which {value!r} is not: {exc}") from exc
-        column = ds.field(name)
-        one = column.isin(values) if many else _compare(column, how, values[0])
-        one = ~one if how == "not in" else one
-        whole = one if whole is None else whole & one
-    return whole
-
-
-def _compare(column: Any, how: str, value: Any) -> Any:
-    return {
-        "==": column.__eq__,
-        "!=": column.__ne__,
-        "<": column.__lt__,
-        "<=": column.__le__,
-        ">": column.__gt__,
-        ">=": column.__ge__,
-    }[how](value)
+        found.append((name, how, values))
+    return found
 
 
 def known(table: Opened, columns: Sequence[str]) -> None:
@@ -245,30 +244,19 @@ def batches(
     ahead: int = 4,
     scan: Any = None,
 ) -> Iterator[Any]:
-    """Record batches in the order of the rows, none longer than *batch_rows*.
-
-    What is in memory is *ahead* batches, or a row group of parquet where that is more: a scan of
-    all of it would run ahead of a slow reader by a gigabyte. Columns and filters are pushed down.
-    """
+    """Record batches in the order of the rows; see `rhdesk.data.reading.batches`."""
     if columns is not None:
         known(table, columns)
     kept = expression(table, where)
-    schema = table.dataset.schema
     with spoken(table.path):
-        for fragment in table.dataset.get_fragments(kept):
-            parts = [fragment]
-            if table.format == "parquet":
-                parts = fragment.split_by_row_group(kept, schema)
-            for part in parts:
-                read = part.to_batches(
-                    schema=schema,
-                    columns=list(columns) if columns is not None else None,
-                    filter=kept,
-                    batch_size=batch_rows,
-                    batch_readahead=ahead,
-                    fragment_scan_options=scan,
-                )
-                yield from (batch for batch in read if batch.num_rows)
+        yield from reading.batches(
+            table.dataset,
+            columns=columns,
+            kept=kept,
+            batch_rows=batch_rows,
+            ahead=ahead,
+            scan=scan,
+        )
 
 
 def whole(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -167,7 +167,7 @@ class TableVerbs(DataVerbs):
 
         async with self._files_of(path) as files:
 
-            def begin() -> Iterator[Any]:
+            def begin() -> Generator[Any]:
                 return stream(
                     open_table(path, options, files=files),
                     columns=columns,
@@ -180,8 +180,11 @@ class TableVerbs(DataVerbs):
                 )
 
             batches = await to_thread(begin)
-            while (batch := await to_thread(next, batches, _END)) is not _END:
-                yield batch
+            try:
+                while (batch := await to_thread(next, batches, _END)) is not _END:
+                    yield batch
+            finally:
+                await to_thread(batches.close)
 
     async def write_table(
         self,
@@ -270,10 +273,11 @@ class TableVerbs(DataVerbs):
         if where is None or where.system == "here" or not is_there:
             yield None
             return
+        from rhdesk.data.far_tables import FarTables
         from rhdesk.data.host_tables import TableFiles
 
         connection = await self._connection(where.system)
-        files = TableFiles(await to_thread(connection.files))
+        files = TableFiles(await to_thread(connection.files), FarTables(connection.program))
         try:
             yield files, where.path
         finally:
