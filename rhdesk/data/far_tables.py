@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from rhdesk.data import reading
 from rhdesk.data.host_tables import TableFiles
-from rhdesk.data.on_host import NotThere, Start, Talks
+from rhdesk.data.on_host import WINDOW, NotThere, Start, Talks
 from rhdesk.data.tables import Condition, Opened, batches, known, typed
 from rhdesk.errors import BadInput, ConnectionFailed
 from rhdesk.foreign import clean
@@ -47,10 +47,6 @@ def rows(
                 table, columns=columns, where=where, batch_rows=batch_rows, ahead=ahead
             )
     return batches(table, columns=columns, where=where, batch_rows=batch_rows, ahead=ahead)
-
-
-_WINDOW: Final = 8 << 20
-"""What may be under way: a few batches, and enough for 160 MB a second at 50 ms."""
 
 
 class _Answer(msgspec.Struct):
@@ -103,7 +99,7 @@ class FarTables:
         if self._why_not:
             raise NotThere(self._why_not)
         try:
-            talks = self._start(_PROGRAM, "pyarrow", _WINDOW)
+            talks = self._start(_PROGRAM, "pyarrow", WINDOW)
         except ConnectionFailed as exc:
             self._why_not = str(exc)
             raise NotThere(self._why_not) from exc

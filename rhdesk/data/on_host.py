@@ -73,6 +73,11 @@ for asked in sys.stdin:
 """
 
 
+WINDOW: Final = 8 << 20
+"""What a program may say that nobody has read yet: enough for 160 MB a second at 50 ms, and of a
+stream no more than a few batches. Of a larger one the library moves all at each read."""
+
+
 class Talks(Protocol):
     """A program that runs on a host, spoken to in lines. Blocking."""
 
@@ -137,7 +142,7 @@ class OnHost:
             NotThere: The host has no Python for it.
         """
         try:
-            return self._start(source)
+            return self._start(source, window=WINDOW)
         except ConnectionFailed as exc:
             raise NotThere(str(exc)) from exc
 

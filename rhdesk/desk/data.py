@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from rhdesk.data.place import Place
 
 T = TypeVar("T")
+
+_TELL_S = 0.05
+"""Between two lines of how a copy goes."""
 
 
 class DataVerbs(ReachVerbs, NameVerbs):
@@ -114,7 +118,16 @@ class DataVerbs(ReachVerbs, NameVerbs):
 
         said: asyncio.Queue[str | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        moving = Moving(lambda text: loop.call_soon_threadsafe(said.put_nowait, text))
+        last = 0.0
+
+        def tell(text: str) -> None:
+            # Waking this loop for each of thousands of small files would cost more than to copy them.
+            nonlocal last
+            if time.monotonic() - last > _TELL_S:
+                loop.call_soon_threadsafe(said.put_nowait, text)
+                last = time.monotonic()
+
+        moving = Moving(tell)
         one, other = await self._place(source), await self._place(target)
         work = _told_when_done(
             moving, verb, one, other, lambda: loop.call_soon_threadsafe(said.put_nowait, None)
@@ -125,7 +138,7 @@ class DataVerbs(ReachVerbs, NameVerbs):
         working = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             while (line := await said.get()) is not None:
-                if said.empty():  # a person sees the newest; thousands of small files say much
+                if said.empty():  # a person sees the newest
                     yield Step(what=what, state=StepState.PROGRESS, detail=line)
             moved = await working
         finally:

@@ -114,7 +114,7 @@ class Connection:
             source=shlex.quote(source), needs=shlex.quote(needs or "sys"), venvs=_VENVS
         )
         channel = self._session("/bin/sh", pty=False, window=window)
-        return Program(channel, start, self._sessions.release)
+        return Program(channel, start, self._sessions.release, window)
 
     @asynccontextmanager
     async def run(self, command: str, *, pty: bool = False) -> AsyncGenerator[Exec]:
@@ -350,9 +350,12 @@ class Program:
     It says ``ready`` first: until then a shell may read what is meant for it.
     """
 
-    def __init__(self, channel: Channel, start: str, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, channel: Channel, start: str, ended: Callable[[], None], window: int | None
+    ) -> None:
         self._channel, self._ended = channel, ended
-        self._reading = io.BufferedReader(cast("io.RawIOBase", _Raw(channel)), _PIECE)
+        # Room for all that may have come: of what is left behind the library moves all each time.
+        self._reading = io.BufferedReader(cast("io.RawIOBase", _Raw(channel)), window or _PIECE)
         try:
             self.send(start.encode())
             while self._line() != b"ready\n":
