@@ -35,11 +35,14 @@ def ls(place: str, as_json: bool) -> None:
 def info(place: str, as_json: bool) -> None:
     """What is at PLACE: of a file its SHA-256 too, of a table its rows and columns."""
 
-    async def look(desk: AsyncDesk) -> tuple[Entry, str, TableInfo | None]:
+    async def look(desk: AsyncDesk) -> tuple[Entry | None, str, TableInfo | None]:
+        from rhdesk.data.tables import is_table
+        from rhdesk.data.warehouse import is_warehouse
+
+        if is_warehouse(place):
+            return None, "", await desk.table_info(place)
         entry = await desk.data_entry(place)
         digest = await desk.hash_data(place) if entry.kind == "file" else ""
-        from rhdesk.data.tables import is_table
-
         if is_table(place):
             return entry, digest, await desk.table_info(place)
         try:
@@ -50,7 +53,8 @@ def info(place: str, as_json: bool) -> None:
     entry, digest, table = at_desk(look)
 
     def show() -> None:
-        _show([entry])
+        if entry is not None:
+            _show([entry])
         if digest:
             click.echo(f"sha256 {digest}")
         if table is not None:

@@ -16,23 +16,19 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from rhdesk.data.far_tables import rows as rows_of
-from rhdesk.data.tables import Condition, Opened, as_json, expression, known, spoken
+from rhdesk.data.file_table import FileTable
+from rhdesk.data.tables import Condition, as_json
+from rhdesk.data.warehouse import Warehouse
 from rhdesk.errors import AlreadyExists, BadInput, RhdeskError, StoreUnwritable
 from rhdesk.models import TableWritten
 
 FORMATS: Final = ("csv", "parquet", "jsonl")
-
-
-def count(table: Opened, where: Sequence[Condition] = ()) -> int:
-    """How many rows there are for which *where* holds."""
-    kept = expression(table, where)
-    with spoken(table.path):
-        return int(table.dataset.count_rows(filter=kept))
+_ROWS: Final = 1 << 18
+"""Of a batch."""
 
 
 def export(
-    table: Opened,
+    table: FileTable | Warehouse,
     file: str,
     *,
     format: str = "",
@@ -51,10 +47,8 @@ def export(
         raise BadInput(f"{file} is exported as none of {', '.join(FORMATS)}: let it end in one")
     rows = 0
     with _beside(target) as part:
-        names = list(columns) if columns is not None else table.dataset.schema.names
-        known(table, names)
-        schema = pa.schema([table.dataset.schema.field(name) for name in names])
-        found = _told(table, rows_of(table, columns=names, where=where, batch_rows=1 << 18))
+        schema = table.schema(columns)
+        found = table.batches(columns=columns, where=where, batch_rows=_ROWS)
         try:
             with _writer(part, format, schema) as write:
                 for batch in found:
@@ -65,12 +59,6 @@ def export(
         except pa.ArrowException as exc:
             raise BadInput(f"{format} cannot hold these rows: {exc}") from exc
     return TableWritten(path=str(target), version=0, rows=rows, files=1)
-
-
-def _told(table: Opened, batches: Iterator[Any]) -> Iterator[Any]:
-    """The same, with what goes wrong in reading said of the table, not of the file."""
-    with spoken(table.path):
-        yield from batches
 
 
 @contextmanager

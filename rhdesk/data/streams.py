@@ -5,32 +5,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from random import Random
 from typing import Any
 
 import pyarrow as pa
 
-from rhdesk.data.far_tables import rows
-from rhdesk.data.tables import Condition, Opened
 from rhdesk.errors import BadInput
 
 
 def stream(
-    table: Opened,
+    read: Iterator[Any],
     *,
-    columns: Sequence[str] | None = None,
-    where: Sequence[Condition] = (),
     batch_size: int = 65_536,
     drop_last: bool = False,
     shuffle_seed: int | None = None,
     shuffle_buffer_size: int | None = None,
-    prefetch: int = 4,
 ) -> Generator[Any]:
-    """Record batches of *batch_size* rows.
+    """The rows of *read* as record batches of *batch_size* rows.
 
-    In memory are *prefetch* batches, and the buffer of the shuffle, which is 16 batches unless it
-    is said; a row leaves the buffer only for the batch it is part of.
+    In memory is the buffer of the shuffle, which is 16 batches unless it is said; a row leaves it
+    only for the batch it is part of.
+    """
+    if shuffle_seed is not None or shuffle_buffer_size is not None:
+        read = _shuffled(read, Random(shuffle_seed), shuffle_buffer_size or 16 * batch_size)
+    return _sized(read, batch_size, drop_last=drop_last)
+
+
+def see_sizes(batch_size: int, shuffle_buffer_size: int | None, prefetch: int) -> None:
+    """
+    Raises:
+        BadInput: One of them is too small to be one.
     """
     if batch_size < 1 or prefetch < 0:
         raise BadInput(
@@ -38,10 +43,6 @@ def stream(
         )
     if shuffle_buffer_size is not None and shuffle_buffer_size < 1:
         raise BadInput(f"a shuffle needs a buffer of a row at least, not {shuffle_buffer_size}")
-    read = rows(table, columns=columns, where=where, batch_rows=batch_size, ahead=prefetch)
-    if shuffle_seed is not None or shuffle_buffer_size is not None:
-        read = _shuffled(read, Random(shuffle_seed), shuffle_buffer_size or 16 * batch_size)
-    return _sized(read, batch_size, drop_last=drop_last)
 
 
 def _shuffled(read: Iterator[Any], random: Random, size: int) -> Iterator[Any]:

@@ -235,6 +235,20 @@ def known(table: Opened, columns: Sequence[str]) -> None:
             raise BadInput(f"{table.path} has no column {name!r}; it has {', '.join(names)}")
 
 
+def chosen(table: Opened, columns: Sequence[str] | None) -> Any:
+    """The schema of these columns, or of all."""
+    schema = table.dataset.schema
+    known(table, columns or ())
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+
+
+def count(table: Opened, where: Sequence[Condition] = ()) -> int:
+    """How many rows there are for which *where* holds."""
+    kept = expression(table, where)
+    with spoken(table.path):
+        return int(table.dataset.count_rows(filter=kept))
+
+
 def batches(
     table: Opened,
     *,

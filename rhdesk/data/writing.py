@@ -14,6 +14,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from rhdesk.data.frames import reader_of
 from rhdesk.data.tables import locate, open_table, spoken
 from rhdesk.data.versions import Manifest, commit, newest
 from rhdesk.errors import AlreadyExists, BadInput
@@ -36,8 +37,7 @@ def write(
     """Write *data* to the folder *path*.
 
     Args:
-        data: A pyarrow table, batch, reader or dataset; a pandas or polars frame; a list of
-            dicts; anything else that streams itself as Arrow.
+        data: As `rhdesk.data.frames.reader_of` takes it.
         mode: ``new``, ``append``, which takes the format and partitions that are there, or
             ``overwrite``.
         partition_cols: Columns whose values become folders, ``month=3``.
@@ -61,7 +61,7 @@ def write(
         if mode != "new" and before is None and fs.exists(root):
             raise BadInput(f"{path} was not written by rhdesk, which changes only what it wrote")
     if mode == "append" and before is not None:
-        _same_columns(
+        same_columns(
             path, open_table(path, options, files=(fs, root)).dataset.schema, reader.schema
         )
         format, partition_cols = before.format, before.partition_cols
@@ -141,7 +141,7 @@ def _number(file: str) -> tuple[str, int]:
     return folder, int(name.rpartition("-")[2].partition(".")[0])
 
 
-def _same_columns(path: str, there: Any, given: Any) -> None:
+def same_columns(path: str, there: Any, given: Any) -> None:
     have = {field.name: field.type for field in there}
     new = {field.name: field.type for field in given}
     faults = [f"{name} is missing" for name in have if name not in new]
@@ -153,31 +153,3 @@ def _same_columns(path: str, there: Any, given: Any) -> None:
     ]
     if faults:
         raise BadInput(f"these rows do not fit {path}: {'; '.join(faults)}")
-
-
-def reader_of(data: Any) -> Any:
-    """*data* as one stream of record batches; nothing is copied that need not be.
-
-    Raises:
-        BadInput: It is nothing that has rows and columns.
-    """
-    try:
-        if isinstance(data, pa.RecordBatchReader):
-            return data
-        if isinstance(data, ds.Dataset):
-            return data.scanner().to_reader()
-        if isinstance(data, pa.RecordBatch):
-            return pa.Table.from_batches([data]).to_reader()
-        if type(data).__module__.partition(".")[0] == "pandas":
-            # By its own Arrow stream its index would become a column.
-            return pa.Table.from_pandas(data, preserve_index=False).to_reader()
-        if hasattr(data, "__arrow_c_stream__"):
-            return pa.RecordBatchReader.from_stream(data)
-        if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
-            return pa.Table.from_pylist(data).to_reader()
-    except (pa.ArrowException, TypeError) as exc:
-        raise BadInput(f"these rows make no table: {exc}") from exc
-    raise BadInput(
-        f"{type(data).__name__} is no table; what is: pyarrow, pandas, polars, a list of dicts, "
-        "or anything with __arrow_c_stream__"
-    )

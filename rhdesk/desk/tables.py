@@ -12,7 +12,8 @@ from rhdesk.desk.data import DataVerbs
 from rhdesk.models import ColumnProfile, TableInfo, TablePage, TableWritten
 
 if TYPE_CHECKING:
-    from rhdesk.data.tables import Opened
+    from rhdesk.data.file_table import FileTable
+    from rhdesk.data.warehouse import Warehouse
 
 T = TypeVar("T")
 
@@ -33,9 +34,7 @@ class TableVerbs(DataVerbs):
             NotFound: Nothing is there.
             BadInput: It is no table, or one that is cut off.
         """
-        from rhdesk.data.tables import info
-
-        return await self._of_table(path, options, info)
+        return await self._of_table(path, options, lambda table: table.info())
 
     async def table_page(
         self,
@@ -54,26 +53,19 @@ class TableVerbs(DataVerbs):
             where: ``("delay", ">=", 30)``; several must all hold.
             order_by: A column, and whether its largest value comes first; null is last.
         """
-        from rhdesk.data.tables import page
-
-        def read(table: Opened) -> TablePage:
-            if order_by is None:
-                return page(table, offset=offset, limit=limit, columns=columns, where=where)
-            from rhdesk.data.sorting import sorted_page
-
-            return sorted_page(
-                table, order_by, offset=offset, limit=limit, columns=columns, where=where
-            )
-
-        return await self._of_table(path, options, read)
+        return await self._of_table(
+            path,
+            options,
+            lambda table: table.page(
+                offset=offset, limit=limit, columns=columns, where=where, order_by=order_by
+            ),
+        )
 
     async def column_profile(
         self, path: str, column: str, *, options: Mapping[str, Any] | None = None
     ) -> ColumnProfile:
         """How the values of a column are spread; all of the column is read, nothing of it kept."""
-        from rhdesk.data.profile import profile
-
-        return await self._of_table(path, options, lambda table: profile(table, column))
+        return await self._of_table(path, options, lambda table: table.profile(column))
 
     async def table_count(
         self,
@@ -83,9 +75,7 @@ class TableVerbs(DataVerbs):
         options: Mapping[str, Any] | None = None,
     ) -> int:
         """How many rows there are for which *where* holds; what statistics tell is not read."""
-        from rhdesk.data.export import count
-
-        return await self._of_table(path, options, lambda table: count(table, where))
+        return await self._of_table(path, options, lambda table: table.count(where))
 
     async def export_table(
         self,
@@ -135,10 +125,8 @@ class TableVerbs(DataVerbs):
         options: Mapping[str, Any] | None = None,
     ) -> Any:
         """All of it as a pyarrow table; it has to fit in memory."""
-        from rhdesk.data.tables import whole
-
         return await self._of_table(
-            path, options, lambda table: whole(table, columns=columns, where=where)
+            path, options, lambda table: table.whole(columns=columns, where=where)
         )
 
     async def stream_table(
@@ -162,21 +150,20 @@ class TableVerbs(DataVerbs):
             shuffle_buffer_size: Among how many rows; more is nearer to a real shuffle.
             prefetch: How many batches may be read ahead.
         """
-        from rhdesk.data.streams import stream
-        from rhdesk.data.tables import open_table
+        from rhdesk.data.streams import see_sizes, stream
 
-        async with self._files_of(path) as files:
+        see_sizes(batch_size, shuffle_buffer_size, prefetch)
+        async with self._table(path, options) as table:
 
             def begin() -> Generator[Any]:
                 return stream(
-                    open_table(path, options, files=files),
-                    columns=columns,
-                    where=where,
+                    table.batches(
+                        columns=columns, where=where, batch_rows=batch_size, ahead=prefetch
+                    ),
                     batch_size=batch_size,
                     drop_last=drop_last,
                     shuffle_seed=shuffle_seed,
                     shuffle_buffer_size=shuffle_buffer_size,
-                    prefetch=prefetch,
                 )
 
             batches = await to_thread(begin)
@@ -197,20 +184,13 @@ class TableVerbs(DataVerbs):
         options: Mapping[str, Any] | None = None,
     ) -> TableWritten:
         """Write a table wholly or not at all; see `rhdesk.data.writing.write`."""
-        from rhdesk.data.writing import write
-
-        async with self._files_of(path) as files:
-            return await to_thread(
-                lambda: write(
-                    data,
-                    path,
-                    mode=mode,
-                    format=format,
-                    partition_cols=partition_cols,
-                    options=options,
-                    files=files,
-                )
-            )
+        return await self._of_table(
+            path,
+            options,
+            lambda table: table.write(
+                data, mode=mode, format=format, partition_cols=partition_cols
+            ),
+        )
 
     async def copy_table(
         self,
@@ -222,18 +202,10 @@ class TableVerbs(DataVerbs):
         partition_cols: Sequence[str] = (),
     ) -> TableWritten:
         """Write the rows of one table as another, a batch at a time."""
-        from rhdesk.data.tables import open_table
-        from rhdesk.data.writing import write
-
-        async with self._files_of(source) as read, self._files_of(path) as written:
+        async with self._table(source) as read, self._table(path) as written:
             return await to_thread(
-                lambda: write(
-                    open_table(source, files=read).dataset,
-                    path,
-                    mode=mode,
-                    format=format,
-                    partition_cols=partition_cols,
-                    files=written,
+                lambda: written.write(
+                    read.source(), mode=mode, format=format, partition_cols=partition_cols
                 )
             )
 
@@ -245,21 +217,40 @@ class TableVerbs(DataVerbs):
         limit: int = 1000,
         options: Mapping[str, Any] | None = None,
     ) -> TablePage:
-        """What a statement answers; the table is called ``t`` in it."""
-        from rhdesk.data.sql import query
+        """What a statement answers; the table is called ``t`` in it.
 
+        A database answers in its own SQL; over files it is duckdb's.
+        """
         return await self._of_table(
-            path, options, lambda table: query(table, statement, limit=limit)
+            path, options, lambda table: table.query(statement, limit=limit)
         )
 
     async def _of_table(
-        self, path: str, options: Mapping[str, Any] | None, read: Callable[[Opened], T]
+        self,
+        path: str,
+        options: Mapping[str, Any] | None,
+        ask: Callable[[FileTable | Warehouse], T],
     ) -> T:
-        """What *read* makes of the table at a place, in a thread."""
-        from rhdesk.data.tables import open_table
+        """What *ask* makes of the table at a place, in a thread."""
+        async with self._table(path, options) as table:
+            return await to_thread(ask, table)
 
-        async with self._files_of(path) as files:
-            return await to_thread(lambda: read(open_table(path, options, files=files)))
+    @asynccontextmanager
+    async def _table(
+        self, path: str, options: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[FileTable | Warehouse]:
+        from rhdesk.data.file_table import FileTable
+        from rhdesk.data.warehouse import Warehouse, is_warehouse
+
+        if not is_warehouse(path):
+            async with self._files_of(path) as files:
+                yield FileTable(path, options, files)
+            return
+        found = await to_thread(Warehouse, path, options)
+        try:
+            yield found
+        finally:
+            await to_thread(found.close)
 
     @asynccontextmanager
     async def _files_of(self, path: str) -> AsyncGenerator[tuple[Any, str] | None]:

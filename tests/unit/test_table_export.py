@@ -105,12 +105,12 @@ def test_what_is_there_stays(desk: Desk, table: str, tmp_path: Path) -> None:
 FILL = """
 import resource, signal, sys
 from rhdesk.data.export import export
-from rhdesk.data.tables import open_table
+from rhdesk.data.file_table import FileTable
 from rhdesk.errors import StoreUnwritable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
-    export(open_table(sys.argv[1]), sys.argv[2])
+    export(FileTable(sys.argv[1], None, None), sys.argv[2])
 except StoreUnwritable as exc:
     print("refused:", exc)
 """
@@ -159,10 +159,10 @@ from rhdesk.data.export import export
 from rhdesk.data.tables import open_table, whole
 def peak():  # not ru_maxrss, which a process has from the one that started it
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
-export(open_table(sys.argv[1]), sys.argv[2] + "/warm.csv", where=[("n", "<", 9)])
+export(FileTable(sys.argv[1], None, None), sys.argv[2] + "/warm.csv", where=[("n", "<", 9)])
 before = peak()
 if sys.argv[3] == "export":
-    export(open_table(sys.argv[1]), sys.argv[2] + "/o.csv")
+    export(FileTable(sys.argv[1], None, None), sys.argv[2] + "/o.csv")
 else:
     kept = whole(open_table(sys.argv[1]))
 print(peak() - before)
